@@ -1,0 +1,120 @@
+"""Times this program against plain Keras 3, all on this machine and in one run: python tests/benchmark.py
+
+It takes about five minutes, of which plain Keras takes four.
+"""
+
+import contextlib
+import io
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+
+os.environ["MPLBACKEND"] = "agg"
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.dirname(HERE))
+
+import stateful_lstm as program
+from stateful_lstm import keras
+
+ROUNDS = 6
+LONG = 5_000_000  # samples of the long series
+
+
+def build_plain(unroll=False, **switches):
+    """Returns the post's model as it stands under Keras 3, with Keras 3's defaults."""
+    model = keras.Sequential([
+        keras.Input(batch_shape=(25, 1, 1)),
+        keras.layers.LSTM(50, return_sequences=True, stateful=True, unroll=unroll),
+        keras.layers.LSTM(50, stateful=True, unroll=unroll),
+        keras.layers.Dense(1),
+    ])
+    model.compile(loss="mse", optimizer="rmsprop", **switches)
+    return model
+
+
+def fit_plain(model, cos, expected_output):
+    """Trains one epoch as the post does; returns its loss."""
+    history = model.fit(cos, expected_output, batch_size=25, epochs=1, shuffle=False, verbose=2)
+    for layer in model.layers[:2]:
+        layer.reset_state()
+    return history.history["loss"][0]
+
+
+def run_plain():
+    """Runs the post's whole program under plain Keras 3."""
+    cos = program.gen_cosine_amp()
+    expected_output = program.gen_expected_output(cos)
+    model = build_plain()
+    for _ in range(25):
+        fit_plain(model, cos, expected_output)
+    predicted_output = model.predict(cos, batch_size=25, verbose=2)
+    program.plot_results(expected_output, predicted_output, "plain.png")
+
+
+def run_long():
+    """Trains this program on the long series; prints the seconds of its second epoch and MiB of memory."""
+    cos = program.gen_cosine_amp(xn=LONG)
+    expected_output = program.gen_expected_output(cos)
+    model = program.build_model()
+    with contextlib.redirect_stdout(io.StringIO()):
+        program.train(model, cos, expected_output, epochs=1)
+        start = time.perf_counter()
+        program.train(model, cos, expected_output, epochs=1)
+    print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+def seconds(function, *arguments):
+    """Returns the wall-clock seconds of a call, whose output is dropped."""
+    start = time.perf_counter()
+    with contextlib.redirect_stdout(io.StringIO()):
+        function(*arguments)
+    return time.perf_counter() - start
+
+
+def run_alone(function):
+    """Runs a function of this file in a process of its own; returns its seconds and its last line."""
+    print(f"... {function} in a process of its own", flush=True)
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        code = f"import sys; sys.path.insert(0, {HERE!r}); import benchmark; benchmark.{function}()"
+        command = [sys.executable, "-c", code]
+        printed = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
+    return time.perf_counter() - start, printed.splitlines()[-1]
+
+
+def main():
+    cos = program.gen_cosine_amp()
+    expected_output = program.gen_expected_output(cos)
+    switched = build_plain(unroll=True, jit_compile=True, steps_per_execution=2000)
+    plain, ours = build_plain(), program.build_model()
+    epochs = {
+        "plain Keras 3, as in the post": lambda: fit_plain(plain, cos, expected_output),
+        "Keras's own switches": lambda: fit_plain(switched, cos, expected_output),
+        "this program": lambda: program.train(ours, cos, expected_output, epochs=1),
+    }
+    times = {name: [] for name in epochs}
+    for i in range(ROUNDS):  # in turn, so that a slow minute of the machine is slow for all
+        for name, epoch in epochs.items():
+            times[name].append(seconds(epoch))
+        print(f"... round {i + 1} of {ROUNDS}:", *(f"{t[-1]:.2f}" for t in times.values()), "s", flush=True)
+    predicting = seconds(program.predict, ours, cos)
+    _, line = run_alone("run_long")
+    long, memory = map(float, line.split())
+    whole, _ = run_alone("program.main")
+    whole_plain, _ = run_alone("run_plain")
+
+    best = {name: min(t) for name, t in times.items()}
+    epoch = best["this program"]
+    print("\n| one epoch | best, s | times this program | first, compiling included, s |\n|---|---|---|---|")
+    for name, t in times.items():
+        print(f"| {name} | {best[name]:.2f} | {best[name] / epoch:.1f} | {t[0]:.1f} |")
+    print(f"\nPredicting the series, compiling included: {predicting:.2f} s, {predicting / epoch:.1f} epochs")
+    print(f"{LONG} samples: {long:.1f} s an epoch, {long / LONG * 50000 / epoch:.2f} times as long a sample, {memory:.0f} MiB")
+    print(f"Whole run, from import to plot: {whole:.1f} s, plain Keras {whole_plain:.1f} s, {whole_plain / whole:.1f} times that")
+
+
+if __name__ == "__main__":
+    main()
