@@ -104,7 +104,6 @@ def gen_expected_output(cos, lahead=LAHEAD):
     return expected_output
 
 
-# With the name of one of Keras's own activations, a saved model would be loaded with Keras's.
 @keras.saving.register_keras_serializable("stateful_lstm")
 def keras1_hard_sigmoid(x):
     """The gates of Keras 1.2's LSTM (its `hard_sigmoid`). Keras 3's `hard_sigmoid` has slope 1/6."""
