@@ -7,8 +7,7 @@ here in its order and under its names. Where this program says more, it has one 
   those of Keras 1.2 back, and with them the losses of 2017.
 - Keras 3 has no `model.reset_states()`, and it starts every small batch from Python, which takes
   much longer than the arithmetic. `StatefulSequential` mends both.
-- The original runs where it is read. Here are functions that check what they are given, so that
-  constants can be edited and parts imported, and pictures in files, which need no screen.
+- Constants can be edited and functions imported, so both are checked. Pictures go to files too.
 """
 
 import numbers
@@ -53,18 +52,6 @@ def check_whole(least, **settings):
             raise ValueError(f"{name} = {value!r}: must be a whole number of at least {least}")
 
 
-def check_writable(**paths):
-    """Raises OSError unless every path names a file that can be written."""
-    for name, path in paths.items():
-        existed = os.path.exists(path)
-        try:
-            open(path, "ab").close()
-        except OSError as error:
-            raise OSError(f"{name} = {path!r}: must be a file that can be written ({error})") from error
-        if not existed:
-            os.remove(path)
-
-
 def gen_cosine_amp(amp=AMP, period=PERIOD, x0=X0, xn=XN, step=STEP, k=K, tsteps=TSTEPS):
     """Generates a decaying cosine, amp * cos(2 pi x / period) * exp(-k x), as (samples, tsteps, 1).
 
@@ -80,21 +67,21 @@ def gen_cosine_amp(amp=AMP, period=PERIOD, x0=X0, xn=XN, step=STEP, k=K, tsteps=
     Raises ValueError if a setting is not as said here or makes a value that is not finite.
     """
     check_whole(1, step=step, tsteps=tsteps)
-    if not isinstance(xn - x0, numbers.Integral) or xn <= x0:
+    if not isinstance(x0, numbers.Integral) or not isinstance(xn, numbers.Integral) or xn <= x0:
         raise ValueError(f"xn = {xn!r}, x0 = {x0!r}: must be whole numbers, xn above x0")
+    if not all(isinstance(setting, numbers.Real) for setting in (amp, period, k)):
+        raise ValueError(f"amp = {amp!r}, period = {period!r}, k = {k!r}: must be numbers")
     x = x0 + step * np.arange(1 - tsteps, (xn - x0) * step)
-    with np.errstate(all="ignore"):
-        values = amp * np.cos(2 * np.pi * x / period) * np.exp(-k * x)
+    values = amp * np.cos(2 * np.pi * x / period) * np.exp(-k * x)
     if not np.isfinite(values).all():
         raise ValueError(f"amp = {amp!r}, period = {period!r}, k = {k!r}: must give finite values")
     return sliding_window_view(values, tsteps)[:, :, np.newaxis].copy()
 
 
 def gen_expected_output(cos, lahead=LAHEAD):
-    """Returns the mean of the `lahead` values after each sample of `cos`, as (samples, 1).
+    """Returns the mean of the `lahead` values after each sample, (samples, 1). ValueError for a bad lahead.
 
-    The last `lahead` rows, which have too few values after them, are 0, as in the post. Raises
-    ValueError unless lahead is a whole number from 1 to samples - 1.
+    The last `lahead` rows, which have too few values after them, are 0, as in the post.
     """
     check_whole(1, lahead=lahead)
     if lahead >= len(cos):
@@ -112,43 +99,34 @@ def keras1_hard_sigmoid(x):
 
 @keras.saving.register_keras_serializable("stateful_lstm")
 def glorot_per_gate(shape, dtype=None):
-    """Draws an LSTM kernel, (inputs, 4 * units), as Keras 1.2.2 does: Glorot uniform, gate by gate.
-
-    Keras 3 takes the four gates for one matrix, which makes the limit smaller, and draws recurrent
-    kernels orthogonal. Source: `layers/recurrent.py` of Keras 1.2.2.
-    """
-    inputs, columns = shape
-    limit = np.sqrt(6 / (inputs + columns // 4))
+    """Draws an LSTM kernel, (inputs, 4 * units), Glorot uniform per gate. Source: Keras 1.2.2."""
+    # Keras 3 counts all four gates in the limit, and draws recurrent kernels orthogonal.
+    limit = np.sqrt(6 / (shape[0] + shape[1] // 4))
     return keras.random.uniform(shape, -limit, limit, dtype)
 
 
 @keras.saving.register_keras_serializable("stateful_lstm")
 class StatefulSequential(keras.Sequential):
-    """A Sequential with `reset_states`, which takes a stack of batches wherever it takes a batch.
+    """A Sequential with `reset_states`, whose `fit` and `predict` also take stacks of batches.
 
-    Keras starts `train_step` from Python for every batch. Given a stack, which `stack_batches` makes,
-    `train_step` here runs Keras's own on each of its batches in turn, in a loop. The loop is a part of
-    what `jit_compile=True` has XLA compile, so Python starts a single program of machine code for
-    hundreds of batches. Given a plain batch, all is as in Keras.
+    Keras starts a step from Python for every batch. Given a stack, a dict made by `stack_batches`, the
+    steps here run Keras's own on each of its batches, in a loop that is a part of what `jit_compile=True`
+    has XLA compile: Python starts one program of machine code for the whole stack.
     """
 
     def train_step(self, data):
-        return self._each_batch(super().train_step, data)
-
-    def test_step(self, data):
-        return self._each_batch(super().test_step, data)
+        step = super().train_step
+        if not isinstance(data, dict):
+            return step(data)
+        batches = data["cos"], data["expected_output"]
+        tf.map_fn(lambda batch: step(batch)["loss"], batches, fn_output_signature=tf.float32)
+        return self.get_metrics_result()
 
     def predict_step(self, data):
         step = super().predict_step
         if not isinstance(data, dict):
             return step(data)
-        return tf.map_fn(step, data["stack"], fn_output_signature=tf.float32)
-
-    def _each_batch(self, step, data):
-        if not isinstance(data, dict):
-            return step(data)
-        tf.map_fn(lambda batch: step(batch)["loss"], data["stack"], fn_output_signature=tf.float32)
-        return self.get_metrics_result()
+        return tf.reshape(tf.map_fn(step, data["cos"], fn_output_signature=tf.float32), (-1, 1))
 
     def reset_states(self):
         """Sets the states of all layers to 0."""
@@ -158,22 +136,15 @@ class StatefulSequential(keras.Sequential):
 
 
 def build_model(batch_size=BATCH_SIZE, tsteps=TSTEPS, units=UNITS, stateful=STATEFUL):
-    """Returns the compiled model, which takes (batch_size, tsteps, 1) and gives (batch_size, 1).
-
-    Raises ValueError unless the three counts are whole numbers of at least 1.
-    """
+    """Returns a compiled model, (batch_size, tsteps, 1) to (batch_size, 1). ValueError for a bad count."""
     check_whole(1, batch_size=batch_size, tsteps=tsteps, units=units)
-    lstm = {
-        "recurrent_activation": keras1_hard_sigmoid,
-        "kernel_initializer": glorot_per_gate,
-        "recurrent_initializer": glorot_per_gate,
-        "stateful": stateful,
-        "unroll": tsteps == 1,  # one step runs faster without a loop, many compile faster with it
-    }
+    keras1 = dict(recurrent_activation=keras1_hard_sigmoid,
+                  kernel_initializer=glorot_per_gate, recurrent_initializer=glorot_per_gate)
+    unroll = tsteps == 1  # one step runs faster without a loop, many compile faster with it
     model = StatefulSequential([
         keras.Input(batch_shape=(batch_size, tsteps, 1)),
-        keras.layers.LSTM(units, return_sequences=True, **lstm),
-        keras.layers.LSTM(units, **lstm),
+        keras.layers.LSTM(units, return_sequences=True, stateful=stateful, unroll=unroll, **keras1),
+        keras.layers.LSTM(units, stateful=stateful, unroll=unroll, **keras1),
         keras.layers.Dense(1),
     ])
     # Keras 1.2 divides by sqrt(v) + 1e-8, Keras 3 by sqrt(v + epsilon).
@@ -182,27 +153,25 @@ def build_model(batch_size=BATCH_SIZE, tsteps=TSTEPS, units=UNITS, stateful=STAT
 
 
 def stack_batches(model, batch_size, *arrays, stack=STACK):
-    """Cuts arrays into batches, and these into stacks: a `tf.data.Dataset` for `fit` or `predict`.
+    """Cuts samples, (samples, tsteps, 1), and, to train, the expected output, (samples, 1), into stacks.
 
-    The arrays are the samples, (samples, tsteps, 1), and, to train, the expected output, (samples, 1).
-    A stack has `stack` batches, the last one what is left. Raises ValueError if batch_size or a shape
-    is not the model's, batch_size does not divide samples, or stack is below 1 or not whole.
+    Returns a `tf.data.Dataset` of dicts of `stack` batches, the last of what is left. Raises ValueError
+    if batch_size or a shape is not the model's, batch_size does not divide samples, or stack is wrong.
     """
     check_whole(1, stack=stack)
-    samples = len(arrays[0])
-    if batch_size != model.input_shape[0]:
-        raise ValueError(f"batch_size = {batch_size!r}: must be {model.input_shape[0]}, as in the model")
-    if samples == 0 or samples % batch_size:
-        raise ValueError(f"batch_size = {batch_size!r}: must divide the number of samples, {samples}")
-    names, shapes = ("cos", "expected_output"), (model.input_shape, model.output_shape)
-    for name, array, shape in zip(names, arrays, shapes):
+    samples, size = len(arrays[0]), model.input_shape[0]
+    if batch_size != size or samples == 0 or samples % size:
+        raise ValueError(f"batch_size = {batch_size!r}: must divide the number of samples, {samples}, and be"
+                         f" that of the model, {size}")
+    batches = {}
+    shapes = {"cos": model.input_shape, "expected_output": model.output_shape}
+    for (name, shape), array in zip(shapes.items(), arrays):
         if np.shape(array) != (samples, *shape[1:]):
             raise ValueError(f"{name} has the shape {np.shape(array)}: must be {(samples, *shape[1:])}")
-    batches = tuple(np.reshape(a, (-1, *shape)).astype("float32") for a, shape in zip(arrays, shapes))
+        batches[name] = np.reshape(array, (-1, *shape)).astype("float32")
     options = tf.data.Options()
     options.autotune.enabled = False  # it has nothing to tune here, but can take 0.1 s to stop
-    # A dict, so that neither the model nor TensorFlow's tracing takes a stack for a batch.
-    return tf.data.Dataset.from_tensor_slices({"stack": batches}).batch(stack).with_options(options)
+    return tf.data.Dataset.from_tensor_slices(batches).batch(stack).with_options(options)
 
 
 def train(model, cos, expected_output, batch_size=BATCH_SIZE, epochs=EPOCHS, verbose=VERBOSE):
@@ -218,9 +187,8 @@ def train(model, cos, expected_output, batch_size=BATCH_SIZE, epochs=EPOCHS, ver
         for i in range(epochs):
             print("Epoch", i, "/", epochs)
             weights = model.get_weights()
-            history = model.fit(batches, epochs=1, shuffle=False, verbose=verbose)
+            [loss] = model.fit(batches, epochs=1, shuffle=False, verbose=verbose).history["loss"]
             model.reset_states()
-            [loss] = history.history["loss"]
             if not np.isfinite(loss):
                 model.set_weights(weights)
                 raise FloatingPointError(f"the loss of epoch {i} is {loss}: is the series too large?")
@@ -233,8 +201,7 @@ def train(model, cos, expected_output, batch_size=BATCH_SIZE, epochs=EPOCHS, ver
 
 def predict(model, cos, batch_size=BATCH_SIZE, verbose=VERBOSE):
     """Returns predictions, (samples, 1), going on from the present states; raises as `stack_batches`."""
-    batches = stack_batches(model, batch_size, cos)
-    return model.predict(batches, verbose=verbose).reshape(-1, 1)
+    return model.predict(stack_batches(model, batch_size, cos), verbose=verbose)
 
 
 def plot_results(expected_output, predicted_output, path=PLOT_FILE):
@@ -252,7 +219,10 @@ def plot_results(expected_output, predicted_output, path=PLOT_FILE):
 
 def main():
     """Runs the program as the constants at the top of this file say."""
-    check_writable(PLOT_FILE=PLOT_FILE, MODEL_FILE=MODEL_FILE)
+    for name, path in {"PLOT_FILE": PLOT_FILE, "MODEL_FILE": MODEL_FILE}.items():
+        folder = os.path.dirname(path) or "."
+        if os.path.isdir(path or ".") or not os.access(path if os.path.exists(path) else folder, os.W_OK):
+            raise OSError(f"{name} = {path!r}: must be a file that can be written, in a folder that exists")
     if SEED is not None:
         check_whole(0, SEED=SEED)
         keras.utils.set_random_seed(SEED)
