@@ -99,7 +99,7 @@ def keras1_hard_sigmoid(x):
 
 @keras.saving.register_keras_serializable("stateful_lstm")
 def glorot_per_gate(shape, dtype=None):
-    """Draws an LSTM kernel, (inputs, 4 * units), Glorot uniform per gate. Source: Keras 1.2.2."""
+    """Draws an LSTM kernel, (inputs, 4 * units), Glorot uniform per gate (Keras 1.2.2, recurrent.py)."""
     # Keras 3 counts all four gates in the limit, and draws recurrent kernels orthogonal.
     limit = np.sqrt(6 / (shape[0] + shape[1] // 4))
     return keras.random.uniform(shape, -limit, limit, dtype)
@@ -153,10 +153,10 @@ def build_model(batch_size=BATCH_SIZE, tsteps=TSTEPS, units=UNITS, stateful=STAT
 
 
 def stack_batches(model, batch_size, *arrays, stack=STACK):
-    """Cuts samples, (samples, tsteps, 1), and, to train, the expected output, (samples, 1), into stacks.
+    """Returns a `tf.data.Dataset` of stacks, dicts of up to `stack` batches, for `fit` or `predict`.
 
-    Returns a `tf.data.Dataset` of dicts of `stack` batches, the last of what is left. Raises ValueError
-    if batch_size or a shape is not the model's, batch_size does not divide samples, or stack is wrong.
+    The arrays are the samples, (samples, tsteps, 1), and, to train, the expected output, (samples, 1).
+    Raises ValueError for a bad stack, and unless batch_size and the shapes fit the model and each other.
     """
     check_whole(1, stack=stack)
     samples, size = len(arrays[0]), model.input_shape[0]
