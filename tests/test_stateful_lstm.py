@@ -31,13 +31,13 @@ def series(samples, **settings):
     return cos, program.gen_expected_output(cos)
 
 
-def start_script(folder, **environment):
+def start_script(folder):
     """Starts the script as a user does, on a machine without a screen, in `folder`."""
     screenless = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY", "MPLBACKEND")}
     return subprocess.Popen(
         [sys.executable, "-u", SCRIPT],
         cwd=folder,
-        env={**screenless, **environment},
+        env=screenless,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -131,11 +131,12 @@ def test_predictions_after_training_are_those_of_keras_1(recorded):
     np.testing.assert_allclose(recorded["after"], recorded["predicted_after"], rtol=0, atol=0.1)
 
 
-def gate_blocks(seed=0, units=50):
+def gate_blocks(seed=0):
     """Returns (inputs, kernel) of the four gates of the four kernels of a new model: 16 blocks."""
     keras.utils.set_random_seed(seed)
-    kernels = [weight for weight in program.build_model(units=units).get_weights() if weight.shape[-1] == 4 * units]
-    return [(len(k), block) for k in kernels if k.ndim == 2 for block in np.split(k, 4, axis=1)]
+    weights = dict(zip(WEIGHTS, program.build_model().get_weights(), strict=True))
+    kernels = [weight for name, weight in weights.items() if "lstm" in name and "kernel" in name]
+    return [(len(kernel), block) for kernel in kernels for block in np.split(kernel, 4, axis=1)]
 
 
 def test_every_gate_starts_glorot_uniform_for_itself():
