@@ -23,6 +23,14 @@ ROUNDS = 6
 LONG = 5_000_000  # samples of the long series
 
 
+def seconds(function, *arguments, **settings):
+    """Returns the wall-clock seconds of a call, whose output is dropped."""
+    start = time.perf_counter()
+    with contextlib.redirect_stdout(io.StringIO()):
+        function(*arguments, **settings)
+    return time.perf_counter() - start
+
+
 def build_plain(unroll=False, **switches):
     """Returns the post's model as it stands under Keras 3, with Keras 3's defaults."""
     model = keras.Sequential([
@@ -58,19 +66,8 @@ def run_long():
     cos = program.gen_cosine_amp(xn=LONG)
     expected_output = program.gen_expected_output(cos)
     model = program.build_model()
-    with contextlib.redirect_stdout(io.StringIO()):
-        program.train(model, cos, expected_output, epochs=1)
-        start = time.perf_counter()
-        program.train(model, cos, expected_output, epochs=1)
-    print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-
-
-def seconds(function, *arguments):
-    """Returns the wall-clock seconds of a call, whose output is dropped."""
-    start = time.perf_counter()
-    with contextlib.redirect_stdout(io.StringIO()):
-        function(*arguments)
-    return time.perf_counter() - start
+    _, second = (seconds(program.train, model, cos, expected_output, epochs=1) for _ in range(2))
+    print(second, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
 def run_alone(function):

@@ -42,27 +42,27 @@ def run(seed, stateful, epochs=program.EPOCHS):
 
 
 def main():
-    runs = {}
-    for stateful in (True, False):
+    runs = {True: [], False: []}  # by STATEFUL: for each seed its losses, then its MSE
+    for stateful in runs:
         for seed in SEEDS:
             losses, mse = run(seed, stateful)
-            runs[stateful, seed] = [*losses, mse]
+            runs[stateful].append([*losses, mse])
             print(f"STATEFUL = {stateful}, SEED = {seed}: last loss {losses[-1]:.2f}, MSE {mse:.2f}", flush=True)
 
     published, recorded = read_recorded()
-    ours = np.array([runs[True, seed] for seed in SEEDS])
+    ours = np.mean(runs[True], axis=0)
     print("\n| epoch | the post | Keras 1.2.2, mean of 8 runs | this program, mean of 8 seeds | ratio |")
     print("|---|---|---|---|---|")
     for epoch in range(8):
-        theirs, mean = recorded[epoch].mean(), ours[:, epoch].mean()
+        theirs, mean = recorded[epoch].mean(), ours[epoch]
         print(f"| {epoch} | {published[epoch]:.1f} | {theirs:.1f} | {mean:.1f} | {mean / theirs:.3f} |")
 
     print("\n| epoch | STATEFUL = True, median (range) | STATEFUL = False, median (range) |\n|---|---|---|")
     for row in (0, 1, 2, 3, 4, 5, 6, 7, -2, -1):
         cells = []
-        for stateful in (True, False):
-            values = [runs[stateful, seed][row] for seed in SEEDS]
-            cells.append(f"{np.median(values):.1f} ({min(values):.1f} to {max(values):.1f})")
+        for table in runs.values():
+            values = np.array(table)[:, row]
+            cells.append(f"{np.median(values):.1f} ({values.min():.1f} to {values.max():.1f})")
         name = {-2: program.EPOCHS - 1, -1: "MSE of the prediction"}.get(row, row)
         print(f"| {name} | {cells[0]} | {cells[1]} |")
 
