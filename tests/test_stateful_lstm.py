@@ -10,13 +10,13 @@ import xml.etree.ElementTree
 from functools import partial
 from pathlib import Path
 
-import keras
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 import losses
 import stateful_lstm as program
+from stateful_lstm import keras
 
 SCRIPT = Path(program.__file__)
 WEIGHTS = (
@@ -483,7 +483,7 @@ np.save("predicted.npy", program.predict(model, cos))
 """
 
 LOAD = """
-import keras, numpy as np, stateful_lstm as program
+import numpy as np, stateful_lstm as program, keras
 model = keras.models.load_model("x.keras")
 cos = program.gen_cosine_amp(xn=2500)
 predicted_output = program.predict(model, cos)
