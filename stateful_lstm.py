@@ -54,10 +54,13 @@ def check_numbers(kind, least=-np.inf, below=np.inf, **settings):
         check(right, f"be a {kind} number{limits}", **{name: value})
 
 
-def check_run(size, samples, batch_size, stack=STACK, epochs=1):
+def check_run(size, samples, batch_size, stack=STACK, epochs=1, verbose=0):
     """Raises ValueError unless batch_size is `size`, the model's, and divides samples, and all else is right."""
     check_numbers("whole", 1, batch_size=batch_size, stack=stack, epochs=epochs)
-    must = f"divide the number of samples, {samples}, and be that of the model, {size}"
+    check(verbose in (0, 1, 2, "auto"), 'be 0, 1, 2 or "auto"', verbose=verbose)
+    below = next((n for n in range(min(batch_size - 1, samples), 0, -1) if samples % n == 0), "none")
+    above = next((n for n in range(batch_size + 1, samples + 1) if samples % n == 0), "none")
+    must = f"divide the number of samples, {samples}, as {below} or {above} would, and be that of the model, {size}"
     check(batch_size == size and samples and samples % size == 0, must, batch_size=batch_size)
 
 
@@ -129,6 +132,7 @@ class StatefulSequential(keras.Sequential):
 def build_model(batch_size=BATCH_SIZE, tsteps=TSTEPS, units=UNITS, stateful=STATEFUL):
     """Returns a compiled model, (batch_size, tsteps, 1) to (batch_size, 1). ValueError for a bad setting."""
     check_numbers("whole", 1, batch_size=batch_size, tsteps=tsteps, units=units)
+    check(isinstance(stateful, bool), "be True or False", stateful=stateful)
     keras1 = dict(recurrent_activation=keras1_hard_sigmoid, kernel_initializer=glorot_per_gate,
                   recurrent_initializer=glorot_per_gate, unroll=tsteps == 1)  # many steps compile faster in a loop
     model = StatefulSequential([
@@ -165,7 +169,7 @@ def train(model, cos, expected_output, batch_size=BATCH_SIZE, epochs=EPOCHS, ver
     Ctrl-C ends it early. Raises ValueError for bad settings and shapes, and FloatingPointError for a loss that
     is not finite; the weights are then those before its epoch.
     """
-    check_run(model.input_shape[0], len(cos), batch_size, stack, epochs)
+    check_run(model.input_shape[0], len(cos), batch_size, stack, epochs, verbose)
     batches = stack_batches(model, batch_size, cos, expected_output, stack)
     losses = []
     try:
@@ -186,7 +190,7 @@ def train(model, cos, expected_output, batch_size=BATCH_SIZE, epochs=EPOCHS, ver
 
 def predict(model, cos, batch_size=BATCH_SIZE, verbose=VERBOSE, stack=STACK):
     """Returns predictions, (samples, 1), going on from the present states; raises as `stack_batches`."""
-    check_run(model.input_shape[0], len(cos), batch_size, stack)
+    check_run(model.input_shape[0], len(cos), batch_size, stack, verbose=verbose)
     return model.predict(stack_batches(model, batch_size, cos, stack=stack), verbose=verbose)
 
 
@@ -226,7 +230,7 @@ def main():
     print("Input shape:", cos.shape)
     expected_output = gen_expected_output(cos, LAHEAD)
     print("Output shape", expected_output.shape, sep="\n")
-    check_run(BATCH_SIZE, len(cos), BATCH_SIZE, STACK, EPOCHS)  # before a file is written
+    check_run(BATCH_SIZE, len(cos), BATCH_SIZE, STACK, EPOCHS, VERBOSE)  # before a file is written
 
     model = build_model(BATCH_SIZE, TSTEPS, UNITS, STATEFUL)
     model.summary()
