@@ -102,25 +102,29 @@ def glorot_per_gate(shape, dtype=None):
 
 @keras.saving.register_keras_serializable("stateful_lstm")
 class StatefulSequential(keras.Sequential):
-    """A Sequential with `reset_states`, whose `fit` and `predict` also take stacks of batches.
+    """A Sequential with `reset_states`, whose `fit`, `evaluate` and `predict` also take stacks of batches.
 
     Keras starts a step from Python for every batch. Given a stack, a dict made by `stack_batches`, the steps
     here run Keras's on its batches in a loop, which XLA compiles with them (`jit_compile`) to one program.
     """
 
-    def train_step(self, data):
-        step = super().train_step
+    def run_step(self, step, data):
+        """Runs a step on a batch, or on each batch of a stack; returns the first output of each."""
         if not isinstance(data, dict):
             return step(data)
-        batches = data["cos"], data["expected_output"]
-        tf.map_fn(lambda batch: step(batch)["loss"], batches, fn_output_signature=tf.float32)
+        batches, dtype = tuple(data.values()), keras.config.floatx()
+        return tf.map_fn(lambda batch: tf.nest.flatten(step(batch))[0], batches, fn_output_signature=dtype)
+
+    def train_step(self, data):
+        self.run_step(super().train_step, data)
+        return self.get_metrics_result()
+
+    def test_step(self, data):
+        self.run_step(super().test_step, data)
         return self.get_metrics_result()
 
     def predict_step(self, data):
-        step = super().predict_step
-        if not isinstance(data, dict):
-            return step(data)
-        return tf.reshape(tf.map_fn(step, data["cos"], fn_output_signature=tf.float32), (-1, 1))
+        return tf.reshape(self.run_step(super().predict_step, data), (-1, *self.output_shape[1:]))
 
     def reset_states(self):
         """Sets the states of all layers to 0."""
@@ -147,7 +151,7 @@ def build_model(batch_size=BATCH_SIZE, tsteps=TSTEPS, units=UNITS, stateful=STAT
 
 
 def stack_batches(model, batch_size, cos, expected_output=None, stack=STACK):
-    """Returns a `tf.data.Dataset` of stacks, dicts of up to `stack` batches, for `fit` or `predict`.
+    """Returns a `tf.data.Dataset` of stacks, dicts of up to `stack` batches, for `fit`, `evaluate`, `predict`.
 
     Takes (samples, tsteps, 1) and, except for `predict`, (samples, 1). ValueError for other shapes or settings.
     """
@@ -157,7 +161,7 @@ def stack_batches(model, batch_size, cos, expected_output=None, stack=STACK):
     for (name, array), shape in zip(arrays.items(), (model.input_shape, model.output_shape)):
         if np.shape(array) != (len(cos), *shape[1:]):
             raise ValueError(f"{name} has the shape {np.shape(array)}: must be {(len(cos), *shape[1:])}")
-        batches[name] = np.reshape(array, (-1, *shape)).astype("float32")
+        batches[name] = np.reshape(array, (-1, *shape)).astype(keras.config.floatx())
     options = tf.data.Options()
     options.autotune.enabled = False  # it has nothing to tune here, but can take 0.1 s to stop
     return tf.data.Dataset.from_tensor_slices(batches).batch(stack).with_options(options)
