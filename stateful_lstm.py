@@ -171,19 +171,20 @@ def train(model, cos, expected_output, batch_size=BATCH_SIZE, epochs=EPOCHS, ver
     """Trains in order, resets the states after each epoch, and returns the epochs' losses (floats).
 
     Ctrl-C ends it early. Raises ValueError for bad settings and shapes, and FloatingPointError for a loss that
-    is not finite; the weights are then those before its epoch.
+    is not finite; the model is then as it was before that epoch, with its states reset.
     """
     check_run(model.input_shape[0], len(cos), batch_size, stack, epochs, verbose)
     batches = stack_batches(model, batch_size, cos, expected_output, stack)
+    model.optimizer.build(model.trainable_variables)  # so that also the first epoch can be taken back
     losses = []
     try:
         for i in range(epochs):
             print("Epoch", i, "/", epochs)
-            weights = model.get_weights()
+            before = model.get_state_tree("numpy_array")
             [loss] = model.fit(batches, epochs=1, shuffle=False, verbose=verbose).history["loss"]
             model.reset_states()
             if not np.isfinite(loss):
-                model.set_weights(weights)
+                model.set_state_tree(before)
                 raise FloatingPointError(f"the loss of epoch {i} is {loss}: is the series too large?")
             losses.append(loss)
     except KeyboardInterrupt:
