@@ -210,7 +210,7 @@ def plot_results(expected_output, predicted_output, path=PLOT_FILE):
             fig.savefig(path)
             print("Plot:", path)
     finally:
-        if plt.get_backend().lower() != "agg":
+        if plt.get_backend().lower() != "agg" and sys.exc_info()[0] is not KeyboardInterrupt:
             plt.show(block=True)  # "agg" is what matplotlib takes where there is no screen
 
 
@@ -258,4 +258,8 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        print("\nInterrupted before the end")
+        sys.exit(130)
