@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import nbclient
+import nbformat
 import numpy as np
 import pytest
 
@@ -23,19 +25,59 @@ WEIGHTS = (
     "lstm_1_kernel lstm_1_recurrent_kernel lstm_1_bias "
     "lstm_2_kernel lstm_2_recurrent_kernel lstm_2_bias dense_kernel dense_bias"
 ).split()
+build_model = program.build_model
+compiled = {}  # by their settings, the models that tests had
 
 
-def series(samples, **settings):
+def new_model(batch_size=25, tsteps=1, units=50, stateful=True):
+    """Returns what build_model does, but a model that an earlier test compiled, set back, if there is one."""
+    new = build_model(batch_size, tsteps, units, stateful)
+    model = compiled.setdefault((batch_size, tsteps, units, stateful), new)
+    for each in (new, model):
+        each.optimizer.build(each.trainable_variables)
+        each.reset_states()
+    for variable, value in zip(variables(model), variables(new), strict=True):
+        variable.assign(value)
+    return model
+
+
+def variables(model):
+    """Returns all that an epoch changes: weights, the optimizer's averages, states."""
+    return model.variables + model.optimizer.variables + [s for layer in model.layers[:2] for s in layer.states or []]
+
+
+def values(model):
+    """Returns copies of what an epoch changes."""
+    return [variable.numpy() for variable in variables(model)]
+
+
+def assert_equal(ones, others):
+    """Asserts that two lists of arrays are the same to the last bit."""
+    for one, other in zip(ones, others, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def series(samples=250, **settings):
     """Returns a short series and what is to be predicted from it."""
     cos = program.gen_cosine_amp(xn=samples, **settings)
     return cos, program.gen_expected_output(cos)
 
 
-def start_script(folder):
-    """Starts the script as a user does, on a machine without a screen, in `folder`."""
+def edited_script(**constants):
+    """Returns the text of the script with other constants."""
+    text = SCRIPT.read_text(encoding="utf-8")
+    for name, value in constants.items():
+        text, found = re.subn(f"(?m)^{name} = .*", f"{name} = {value!r}", text)
+        assert found == 1
+    return text
+
+
+def start_script(folder, **constants):
+    """Starts the script with other constants in `folder` as a user does on a machine without a screen."""
+    (folder / "edited.py").write_text(edited_script(**constants), encoding="utf-8")
     screenless = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY", "MPLBACKEND")}
     return subprocess.Popen(
-        [sys.executable, "-u", SCRIPT],
+        [sys.executable, "-u", "edited.py"],
         cwd=folder,
         env=screenless,
         stdout=subprocess.PIPE,
@@ -44,12 +86,11 @@ def start_script(folder):
     )
 
 
-def run_code(code, folder):
-    """Runs Python code that imports the program, in a process of its own; returns what it prints."""
-    environment = {**os.environ, "PYTHONPATH": str(SCRIPT.parent)}
-    return subprocess.run(
-        [sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True, check=True
-    ).stdout
+def interrupt_at(line, process):
+    """Sends Ctrl-C after the script has printed the line; returns what it prints from then on, and its errors."""
+    assert line in iter(process.stdout.readline, "")
+    process.send_signal(signal.SIGINT)
+    return process.communicate()
 
 
 @pytest.fixture
@@ -58,7 +99,8 @@ def run_main(monkeypatch, tmp_path, capsys):
 
     def run(**constants):
         monkeypatch.chdir(tmp_path)
-        for name, value in {"XN": 250, "EPOCHS": 2, **constants}.items():
+        monkeypatch.setattr(program, "build_model", new_model)
+        for name, value in {"XN": 250, "EPOCHS": 2, "VERBOSE": 2, **constants}.items():
             assert hasattr(program, name)
             monkeypatch.setattr(program, name, value)
         program.main()
@@ -66,6 +108,21 @@ def run_main(monkeypatch, tmp_path, capsys):
 
     yield run
     plt.close("all")
+
+
+def test_smoke_the_whole_program_runs_on_a_short_series(run_main, tmp_path):
+    printed = run_main()
+    headings = [
+        "Generating Data", r"Input shape: \(250, 1, 1\)", "Output shape", r"\(250, 1\)",
+        'Model: "stateful_sequential.*"', "Training", "Epoch 0 / 2", r"1/1 - .* loss: .*", "Epoch 1 / 2",
+        r"1/1 - .* loss: .*", "Predicting", "MSE of the prediction: .*", "MSE of .no change.*",
+        "Plotting Results", "Plot: stateful_lstm.png",
+    ]  # fmt: skip
+    assert re.search(r"\n(?:.*\n)*?".join(headings) + r"\n$", printed)
+    assert re.search(r"Training\nEpoch 0 / 2\n.*\nEpoch 1 / 2\n.*\nPredicting\n", printed)
+    assert np.isfinite([float(loss) for loss in re.findall("loss: (.*)", printed)]).all()
+    for panel in np.array_split(plt.imread(tmp_path / "stateful_lstm.png"), 2):
+        assert panel.std() > 0.01
 
 
 # The series
@@ -110,12 +167,12 @@ def recorded():
     """The run of Keras 1.2.2 in keras_1_2_2.npz, and the same run of this program from its weights."""
     run = dict(np.load(Path(__file__).with_name("keras_1_2_2.npz")))
     cos, expected_output = series(2500)
-    model = program.build_model()
+    model = new_model()
     model.set_weights([run[name] for name in WEIGHTS])
-    run["before"] = program.predict(model, cos)
+    run["before"] = program.predict(model, cos, stack=10)
     model.reset_states()
-    run["losses"] = program.train(model, cos, expected_output, epochs=3)
-    run["after"] = program.predict(model, cos)
+    run["losses"] = program.train(model, cos, expected_output, epochs=3, stack=10)
+    run["after"] = program.predict(model, cos, stack=10)
     return run
 
 
@@ -134,7 +191,7 @@ def test_predictions_after_training_are_those_of_keras_1(recorded):
 def gate_blocks(seed=0):
     """Returns (inputs, kernel) of the four gates of the four kernels of a new model: 16 blocks."""
     keras.utils.set_random_seed(seed)
-    weights = dict(zip(WEIGHTS, program.build_model().get_weights(), strict=True))
+    weights = dict(zip(WEIGHTS, build_model().get_weights(), strict=True))
     kernels = [weight for name, weight in weights.items() if "lstm" in name and "kernel" in name]
     return [(len(kernel), block) for kernel in kernels for block in np.split(kernel, 4, axis=1)]
 
@@ -156,7 +213,7 @@ def test_no_two_gates_start_equal():
 
 
 def test_only_the_forget_gates_have_a_bias_at_the_start():
-    weights = program.build_model(units=3).get_weights()
+    weights = build_model(units=3).get_weights()
     for bias in (weights[2], weights[5]):
         np.testing.assert_array_equal(bias, [0, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0])
 
@@ -171,11 +228,18 @@ def test_two_seeds_give_other_starting_weights():
         assert not np.isclose(one, other).all()
 
 
-def test_the_loss_curve_is_that_of_keras_1():
+def test_the_loss_curve_is_that_of_keras_1(monkeypatch):
+    monkeypatch.setattr(program, "build_model", new_model)
     _, keras_1 = losses.read_recorded()
     ours = np.mean([losses.run(seed, stateful=True, epochs=8)[0] for seed in range(4)], axis=0)
     np.testing.assert_allclose(ours[:6], keras_1.mean(axis=1)[:6], rtol=0.1)
     np.testing.assert_allclose(ours[6:], keras_1.mean(axis=1)[6:8], rtol=0.2)
+
+
+@pytest.mark.parametrize("tsteps, unroll", [(1, True), (2, False), (50, False)])  # 50 unrolled compile for minutes
+def test_only_a_single_step_is_unrolled(tsteps, unroll):
+    model = build_model(tsteps=tsteps)
+    assert [layer.unroll for layer in model.layers[:2]] == [unroll, unroll]
 
 
 # Training and predicting
@@ -185,16 +249,14 @@ def test_the_loss_curve_is_that_of_keras_1():
 def both_ways(request):
     """The losses, weights and predictions of train and predict, and those of a plain Keras model, batch by batch."""
     keras.utils.set_random_seed(0)
-    cos, expected_output = series(2500, tsteps=request.param)
-    model = program.build_model(tsteps=request.param)
+    cos, expected_output = series(625, tsteps=request.param)
+    model = new_model(tsteps=request.param)
     plain = keras.Sequential.from_config(keras.Sequential(model.layers).get_config())
     plain.compile(loss="mse", optimizer=keras.optimizers.RMSprop(epsilon=1e-16), jit_compile=True)
     plain.set_weights(model.get_weights())
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(program, "stack_batches", partial(program.stack_batches, stack=30))  # 30, 30, 30 and 10
-        fast_losses = program.train(model, cos, expected_output, epochs=2)
-        fast = fast_losses, model.get_weights(), program.predict(model, cos)
+    fast_losses = program.train(model, cos, expected_output, epochs=2, stack=10)  # stacks of 10, 10 and 5 batches
+    fast = fast_losses, model.get_weights(), program.predict(model, cos, stack=10)
     plain_losses = []
     for _ in range(2):
         history = plain.fit(cos, expected_output, batch_size=25, shuffle=False, verbose=0)
@@ -220,115 +282,170 @@ def test_predictions_are_those_of_plain_keras(both_ways):
     np.testing.assert_allclose(fast, plain, rtol=0, atol=1e-2)
 
 
-def test_keras_fit_evaluate_and_predict_take_plain_arrays():
-    cos, expected_output = series(250)
-    model = program.build_model()
-    model.fit(cos, expected_output, batch_size=25, shuffle=False, verbose=0)
-    model.reset_states()
-    loss = model.evaluate(cos, expected_output, batch_size=25, verbose=0)
-    model.reset_states()
-    predicted_output = model.predict(cos, batch_size=25, verbose=0)
-    assert loss == pytest.approx(np.mean((predicted_output - expected_output) ** 2), rel=1e-5)
+def test_one_model_takes_arrays_and_stacks_in_turn():
+    cos, expected_output = series()
+    model = new_model()
+    stacks = program.stack_batches(model, 25, cos, expected_output)
+    fits = [dict(x=cos, y=expected_output, batch_size=25), dict(x=stacks)]
+    for first, second in (fits, fits[::-1]):
+        model = new_model()
+        for fit in (first, second):
+            model.fit(**fit, shuffle=False, verbose=0)
+            model.reset_states()
+        predicted_output = model.predict(cos, batch_size=25, verbose=0)
+        model.reset_states()
+        np.testing.assert_allclose(model.predict(stacks, verbose=0), predicted_output, atol=1e-5)
 
 
-def test_one_model_takes_batches_and_stacks_in_turn():
-    cos, expected_output = series(250)
-    model = program.build_model()
-    plain = model.predict(cos, batch_size=25, verbose=0)
+def test_evaluate_of_arrays_and_of_stacks_is_the_loss_of_the_prediction():
+    cos, expected_output = series()
+    model = new_model()
+    loss = np.mean((program.predict(model, cos) - expected_output) ** 2)
+    model.reset_states()
+    assert model.evaluate(cos, expected_output, batch_size=25, verbose=0) == pytest.approx(loss, rel=1e-5)
     model.reset_states()
     stacks = program.stack_batches(model, 25, cos, expected_output)
-    np.testing.assert_allclose(model.predict(stacks, verbose=0), plain, atol=1e-5)
-    model.fit(cos, expected_output, batch_size=25, shuffle=False, verbose=0)
-    model.fit(stacks, shuffle=False, verbose=0)
+    assert model.evaluate(stacks, verbose=0) == pytest.approx(loss, rel=1e-5)
+
+
+def test_fit_validates_on_stacks_as_on_arrays():
+    cos, expected_output = series()
+    fits = []
+    for stacked in (True, False):
+        keras.utils.set_random_seed(1)
+        model = new_model()
+        stacks = program.stack_batches(model, 25, cos, expected_output)
+        validation = dict(validation_data=stacks)
+        if not stacked:
+            validation = dict(validation_data=(cos, expected_output), validation_batch_size=25)
+        history = model.fit(stacks, shuffle=False, verbose=0, **validation).history
+        fits.append([history["loss"], history["val_loss"]])
+    np.testing.assert_allclose(*fits, rtol=1e-5)
+
+
+def test_predictions_have_the_width_of_the_models_last_layer():
+    cos, _ = series()
+    model = program.StatefulSequential(
+        [keras.Input(batch_shape=(25, 1, 1)), keras.layers.LSTM(2, stateful=True), keras.layers.Dense(3)]
+    )
+    model.compile(loss="mse", jit_compile=True)
+    predicted_output = program.predict(model, cos)
+    model.reset_states()
+    np.testing.assert_allclose(predicted_output, model.predict(cos, batch_size=25, verbose=0), atol=1e-6)
+    assert predicted_output.shape == (250, 3)
 
 
 def test_the_states_go_on_from_one_prediction_to_the_next():
-    cos, _ = series(250)
-    model = program.build_model()
+    cos, _ = series()
+    model = new_model()
     first = program.predict(model, cos)
     assert np.abs(program.predict(model, cos) - first).max() > 1e-3
 
 
 def test_after_a_reset_a_prediction_repeats():
-    cos, _ = series(250)
-    model = program.build_model()
+    cos, _ = series()
+    model = new_model()
     first = program.predict(model, cos)
     model.reset_states()
     np.testing.assert_array_equal(program.predict(model, cos), first)
 
 
 def test_training_ends_with_the_states_reset():
-    cos, expected_output = series(250)
-    model = program.build_model()
-    program.train(model, cos, expected_output, epochs=1)
-    first = program.predict(model, cos)
-    model.reset_states()
-    np.testing.assert_array_equal(program.predict(model, cos), first)
+    model = new_model()
+    program.train(model, *series(), epochs=1)
+    for layer in model.layers[:2]:
+        assert not np.any(layer.states)
 
 
 @pytest.mark.parametrize("stateful", [False, True])
 def test_only_without_state_samples_do_not_depend_on_their_order(stateful):
-    cos, _ = series(250)
-    model = program.build_model(stateful=stateful)
+    cos, _ = series()
+    model = new_model(stateful=stateful)
     forwards = program.predict(model, cos)
     model.reset_states()
     backwards = program.predict(model, cos[::-1])
     assert np.allclose(backwards[::-1], forwards, atol=1e-5) == (not stateful)
 
 
-def test_a_loss_that_is_not_finite_stops_the_training_and_keeps_the_weights():
-    cos, expected_output = series(250)
-    model = program.build_model()
-    program.train(model, cos, expected_output, epochs=1)
-    weights = model.get_weights()
-    expected_output[100] = np.nan
-    with pytest.raises(FloatingPointError, match="epoch 0 is nan"):
+@pytest.mark.parametrize("epochs_before", [0, 2])
+def test_after_a_loss_that_is_not_finite_training_goes_on_as_if_it_had_not_been(epochs_before):
+    cos, expected_output = series()
+    broken = expected_output.copy()
+    broken[100] = np.nan
+    ends = []
+    for disturbed in (False, True):
+        keras.utils.set_random_seed(0)
+        model = new_model()
+        if epochs_before:
+            program.train(model, cos, expected_output, epochs=epochs_before)
+        if disturbed:
+            before = values(model)
+            with pytest.raises(FloatingPointError, match="epoch 0 is nan"):
+                program.train(model, cos, broken, epochs=2)
+            assert_equal(values(model), before)
         program.train(model, cos, expected_output, epochs=2)
-    for kept, weight in zip(model.get_weights(), weights, strict=True):
-        np.testing.assert_array_equal(kept, weight)
+        ends.append(values(model))
+    assert_equal(*ends)
 
 
 # The whole program
 
 
-def test_main_prints_the_headings_of_the_post_and_one_line_an_epoch(run_main):
-    printed = run_main(XN=2500)
-    headings = [
-        "Generating Data", r"Input shape: \(2500, 1, 1\)", "Output shape", r"\(2500, 1\)", 'Model: "stateful_sequential.*"',
-        "Training", "Epoch 0 / 2", r"1/1 - .* loss: .*", "Epoch 1 / 2", r"1/1 - .* loss: .*", "Predicting",
-        "MSE of the prediction: .*", "MSE of .no change.*", "Plotting Results", "Plot: stateful_lstm.png",
-    ]  # fmt: skip
-    assert re.search(r"\n(?:.*\n)*?".join(headings) + r"\n$", printed)
-    assert re.search(r"Training\nEpoch 0 / 2\n.*\nEpoch 1 / 2\n.*\nPredicting\n", printed)
-
-
-def test_main_draws_expected_above_predicted_on_the_same_scale(run_main, tmp_path):
+def test_main_draws_expected_above_predicted_on_the_same_scale(run_main):
     run_main()
     top, bottom = plt.gcf().axes
     assert (top.get_title(), bottom.get_title()) == ("Expected", "Predicted")
     assert top.get_position().y0 > bottom.get_position().y1
     assert top.get_ylim() == bottom.get_ylim()
-    _, expected_output = series(250)
+    _, expected_output = series()
     np.testing.assert_array_equal(top.lines[0].get_ydata(), expected_output[:, 0])
     assert len(bottom.lines[0].get_ydata()) == 250
     assert all(ax.get_xlabel() and ax.get_ylabel() for ax in (top, bottom))
-    picture = plt.imread(tmp_path / "stateful_lstm.png")
-    for panel in np.array_split(picture, 2):
-        assert panel.std() > 0.01
 
 
-@pytest.mark.parametrize("backend, windows", [("agg", 0), ("tkagg", 1)])
-def test_a_window_is_shown_only_where_there_is_a_screen(monkeypatch, tmp_path, backend, windows):
-    shown = []
+@pytest.mark.parametrize("backend, windows", [("agg", ""), ("tkagg", "window {'block': True}\n")])
+@pytest.mark.parametrize("path, line", [("plot.png", "Plot: plot.png\n"), (None, "")])
+def test_a_window_is_shown_after_the_line_of_the_file_and_only_where_there_is_a_screen(
+    monkeypatch, tmp_path, capsys, backend, windows, path, line
+):
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(plt, "get_backend", lambda: backend)
-    monkeypatch.setattr(plt, "show", lambda: shown.append(True))
-    program.plot_results(np.zeros((9, 1)), np.zeros((9, 1)), tmp_path / "plot.png")
+    monkeypatch.setattr(plt, "show", lambda **how: print("window", how))
+    program.plot_results(np.zeros((9, 1)), np.zeros((9, 1)), path)
     plt.close("all")
-    assert len(shown) == windows
+    assert capsys.readouterr().out == line + windows
+    assert os.listdir() == [path] * (path is not None)
+
+
+def test_a_plot_that_cannot_be_written_is_shown_all_the_same(monkeypatch, tmp_path):
+    shown = []
+    monkeypatch.setattr(plt, "get_backend", lambda: "tkagg")
+    monkeypatch.setattr(plt, "show", lambda **how: shown.append(how))
+    with pytest.raises(OSError, match="gone"):
+        program.plot_results(np.zeros((9, 1)), np.zeros((9, 1)), tmp_path / "gone" / "plot.png")
+    plt.close("all")
+    assert shown
+
+
+@pytest.mark.parametrize("ending", ["png", "pdf", "svg", "jpg"])
+def test_the_ending_of_a_picture_says_its_format(run_main, tmp_path, ending):
+    start = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml", "jpg": b"\xff\xd8"}[ending]
+    run_main(PLOT_FILE=f"plot.{ending}", MODEL_FILE=f"model.{ending}")
+    for name in ("plot", "model"):
+        assert (tmp_path / f"{name}.{ending}").read_bytes().startswith(start)
+
+
+@pytest.mark.parametrize("constant", ["PLOT_FILE", "MODEL_FILE"])
+def test_none_for_a_picture_writes_none(run_main, constant):
+    pictures = {"PLOT_FILE": "stateful_lstm.png", "MODEL_FILE": "stateful_lstm_model.svg"}
+    printed = run_main(**{constant: None})
+    del pictures[constant]
+    assert os.listdir() == list(pictures.values())
+    assert "No picture" not in printed and ("Plot:" in printed) == (constant == "MODEL_FILE")
 
 
 def test_main_compares_with_predicting_no_change(run_main):
-    cos, expected_output = series(250)
+    cos, expected_output = series()
     mse = np.mean((cos[:, 0] - expected_output) ** 2)
     assert f'MSE of "no change", the latest value: {mse}\n' in run_main()
 
@@ -349,97 +466,21 @@ def test_without_a_seed_every_run_is_another(run_main):
         {"TSTEPS": 50},
         {"BATCH_SIZE": 1},
         {"XN": 25},
-        {"XN": 251 * 25},
+        {"XN": 275, "STACK": 10},
         {"STATEFUL": False},
-        {"X0": -100, "XN": 100, "STEP": 2, "AMP": 0.5, "PERIOD": 33.3, "K": 0},
+        {"X0": -25, "XN": 100, "STEP": 2, "AMP": 0.5, "PERIOD": 33.3, "K": 0},
         {"UNITS": 1},
+        {"SEED": np.int64(2), "BATCH_SIZE": np.int64(25)},
+        {"VERBOSE": 0},
+        {"VERBOSE": "auto"},
     ],
     ids=str,
 )
 def test_other_settings_run(run_main, tmp_path, constants):
     printed = run_main(**constants)
-    assert np.isfinite([float(loss) for loss in re.findall("loss: (.*)", printed)]).all()
+    [mse] = re.findall("MSE of the prediction: (.*)", printed)
+    assert np.isfinite(float(mse))
     assert (tmp_path / "stateful_lstm.png").stat().st_size > 0
-
-
-@pytest.mark.parametrize("tsteps, unroll", [(1, True), (2, False), (50, False)])  # 50 unrolled compile for minutes
-def test_only_a_single_step_is_unrolled(tsteps, unroll):
-    model = program.build_model(tsteps=tsteps)
-    assert [layer.unroll for layer in model.layers[:2]] == [unroll, unroll]
-
-
-@pytest.mark.parametrize(
-    "constant, value, right",
-    [
-        *[
-            (constant, value, "whole number of at least 1")
-            for constant in ("BATCH_SIZE", "TSTEPS", "UNITS", "EPOCHS", "LAHEAD", "STEP")
-            for value in (0, -1, 2.5, "3", None)
-        ],
-        ("BATCH_SIZE", 7, "must divide the number of samples, 250"),
-        ("LAHEAD", 250, "below the number of samples, 250"),
-        ("XN", 0, "xn above x0"),
-        ("XN", 2.5, "whole numbers"),
-        ("X0", 250, "xn above x0"),
-        ("X0", 0.5, "whole numbers"),
-        ("XN", "250", "whole numbers"),
-        ("AMP", "100", "must be numbers"),
-        ("AMP", np.inf, "must give finite values"),
-        ("PERIOD", 0, "must give finite values"),
-        ("K", -10, "must give finite values"),
-        ("SEED", -1, "whole number of at least 0"),
-        ("SEED", 1.5, "whole number of at least 0"),
-    ],
-)
-@pytest.mark.filterwarnings("ignore:.* encountered in")  # NumPy's own words on numbers that are not finite
-def test_a_wrong_setting_is_named_before_the_training(run_main, capsys, constant, value, right):
-    with pytest.raises(ValueError, match=f"(?i){constant} = {re.escape(repr(value))}.*{right}"):
-        run_main(**{constant: value})
-    assert "Training\nEpoch" not in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("constant", ["PLOT_FILE", "MODEL_FILE"])
-@pytest.mark.parametrize("path", ["no/such/folder.png", "."])
-def test_a_path_that_cannot_be_written_is_named_before_the_training(run_main, capsys, constant, path):
-    with pytest.raises(OSError, match=f"{constant} = {path!r}: must be a file that can be written"):
-        run_main(**{constant: path})
-    assert "Training" not in capsys.readouterr().out
-
-
-def test_a_write_protected_picture_is_named_before_the_training(run_main, tmp_path, monkeypatch):
-    (tmp_path / "stateful_lstm.png").touch()
-    monkeypatch.setattr(os, "access", lambda path, mode: path != "stateful_lstm.png")  # root may write any file
-    with pytest.raises(OSError, match="PLOT_FILE = 'stateful_lstm.png': must be a file that can be written"):
-        run_main()
-
-
-@pytest.mark.parametrize(
-    "cos_shape, expected_shape, name",
-    [
-        ((50, 1), (50, 1), "cos"),
-        ((50, 2, 1), (50, 1), "cos"),
-        ((50, 1, 1), (50,), "expected_output"),
-        ((50, 1, 1), (25, 1), "expected_output"),
-        ((0, 1, 1), (0, 1), "batch_size"),
-    ],
-)
-def test_arrays_of_a_wrong_shape_are_named(cos_shape, expected_shape, name):
-    model = program.build_model()
-    with pytest.raises(ValueError, match=name):
-        program.train(model, np.zeros(cos_shape), np.zeros(expected_shape))
-    if name == "cos":
-        with pytest.raises(ValueError, match=r"cos has the shape .*: must be \(50, 1, 1\)"):
-            program.predict(model, np.zeros(cos_shape))
-
-
-def test_a_batch_size_that_is_not_the_models_is_named():
-    with pytest.raises(ValueError, match="batch_size = 10: .* be that of the model, 25"):
-        program.predict(program.build_model(batch_size=25), np.zeros((50, 1, 1)), batch_size=10)
-
-
-def test_a_wrong_stack_is_named():
-    with pytest.raises(ValueError, match="stack = 0: must be a whole number of at least 1"):
-        program.stack_batches(program.build_model(), 25, np.zeros((50, 1, 1)), stack=0)
 
 
 def test_the_script_runs_as_it_is_without_a_screen(tmp_path):
@@ -454,58 +495,187 @@ def test_the_script_runs_as_it_is_without_a_screen(tmp_path):
 
 
 def test_ctrl_c_ends_the_training_and_plots_what_is_trained(tmp_path):
-    process = start_script(tmp_path)
-    for line in process.stdout:
-        if line == "Epoch 2 / 25\n":
-            process.send_signal(signal.SIGINT)
-            break
-    printed, errors = process.communicate()
+    process = start_script(tmp_path, EPOCHS=10**9)
+    printed, errors = interrupt_at("Epoch 2 / 1000000000\n", process)
     assert process.returncode == 0, errors
     assert "Interrupted in epoch 2" in printed and "MSE of the prediction" in printed
     assert plt.imread(tmp_path / "stateful_lstm.png").size > 0
 
 
-def test_importing_prints_nothing_and_keeps_to_tensorflow(tmp_path):
-    code = "import os; os.environ['KERAS_BACKEND'] = 'jax'; import stateful_lstm, keras; assert keras.backend.backend() == 'tensorflow'"
-    assert run_code(code, tmp_path) == ""
+def test_ctrl_c_while_predicting_says_so_in_one_line(tmp_path):
+    process = start_script(tmp_path, EPOCHS=1, XN=5000)
+    printed, errors = interrupt_at("Predicting\n", process)
+    assert process.returncode == 130
+    assert printed == "\nInterrupted before the end\n"
+    assert "Traceback" not in errors
+
+
+def test_ctrl_c_while_drawing_says_so_in_one_line_and_opens_no_window(tmp_path, monkeypatch, capsys):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(plt.Figure, "savefig", interrupt)
+    monkeypatch.setattr(plt, "get_backend", lambda: "tkagg")
+    monkeypatch.setattr(plt, "switch_backend", lambda backend: None)
+    monkeypatch.setattr(plt, "show", lambda **how: print("window", how))
+    with pytest.raises(SystemExit) as exit:
+        exec(compile(edited_script(EPOCHS=1, XN=250), "edited.py", "exec"), {"__name__": "__main__"})
+    plt.close("all")
+    assert exit.value.code == 130
+    assert capsys.readouterr().out.endswith("Plotting Results\n\nInterrupted before the end\n")
+
+
+# Wrong settings
+
+
+def refused(constant, right, *wrong):
+    """Returns the parameters of the test below for values of a constant that are wrong."""
+    return [(constant, value, right) for value in wrong]
+
+
+@pytest.mark.parametrize(
+    "constant, value, right",
+    [
+        *[
+            wrong
+            for constant in ("BATCH_SIZE", "TSTEPS", "UNITS", "EPOCHS", "LAHEAD", "STEP", "STACK")
+            for wrong in refused(constant, "be a whole number of at least 1", 0, -1, 2.5, "3", None, True)
+        ],
+        *refused("BATCH_SIZE", "divide the number of samples, 250, as 5 or 10 would", 7),
+        *refused("BATCH_SIZE", "divide the number of samples, 250, as 25 or 50 would", 32),
+        *refused("BATCH_SIZE", "divide the number of samples, 250, as 250 or none would", 10**12),
+        *refused("LAHEAD", "be a whole number of at least 1, below 250", 250),
+        *refused("XN", "be a whole number of at least 1", 0, 2.5, "250", None, True),
+        *refused("X0", "be a whole number", 0.5, "0", None, False),
+        *refused("AMP", "be a real number", "100", None, True, np.inf, np.nan, 1j),
+        *refused("PERIOD", "be a real number", "1000", None, True),
+        *refused("K", "be a real number", "0", None, True),
+        *refused("PERIOD", "give finite values", 0),
+        *refused("K", "give finite values", -10),
+        *refused("STATEFUL", "be True or False", "no", 1.5, None, 1),
+        *refused("SEED", "be a whole number of at least 0, below 4294967296", -1, 1.5, 2**40, "1", True),
+        *refused("VERBOSE", 'be 0, 1, 2 or "auto"', 7, "yes", -1, None),
+        *[
+            wrong
+            for constant in ("PLOT_FILE", "MODEL_FILE")
+            for wrong in refused(constant, r"be None or a file that ends with .*\.pdf,", "x.xyz", "x", "", 5, b"x.png")
+        ],
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.* encountered in")  # NumPy's own words on numbers that are not finite
+def test_a_wrong_setting_is_named_before_anything_is_written_or_trained(run_main, capsys, constant, value, right):
+    with pytest.raises(ValueError, match=f"(?i){constant} = {re.escape(repr(value))}.*: must {right}"):
+        run_main(**{constant: value})
+    assert "Training" not in capsys.readouterr().out
+    assert os.listdir() == []
+
+
+@pytest.mark.parametrize("constant", ["PLOT_FILE", "MODEL_FILE"])
+@pytest.mark.parametrize("path", ["no/such/folder.png", "."])
+def test_a_path_that_cannot_be_written_is_named_before_anything_is_computed(run_main, capsys, constant, path):
+    with pytest.raises(OSError, match=f"{constant} = {path!r}: must be a file that can be written"):
+        run_main(**{constant: path})
+    assert capsys.readouterr().out == ""
+
+
+def test_a_write_protected_picture_is_named_before_anything_is_computed(run_main, tmp_path, monkeypatch, capsys):
+    (tmp_path / "stateful_lstm.png").touch()
+    monkeypatch.setattr(os, "access", lambda path, mode: path != "stateful_lstm.png")  # root may write any file
+    with pytest.raises(OSError, match="PLOT_FILE = 'stateful_lstm.png': must be a file that can be written"):
+        run_main()
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    "functions, setting, right",
+    [
+        ("train predict stack_batches", {"batch_size": 10}, "batch_size = 10: .* be that of the model, 25"),
+        ("train predict stack_batches", {"stack": 0}, "stack = 0: must be a whole number of at least 1"),
+        ("train predict", {"verbose": 7}, 'verbose = 7: must be 0, 1, 2 or "auto"'),
+        ("train", {"epochs": 0}, "epochs = 0: must be a whole number of at least 1"),
+    ],
+)
+def test_a_wrong_argument_is_named_and_leaves_the_model_as_it_was(functions, setting, right):
+    cos, expected_output = series()
+    model = new_model()
+    program.predict(model, cos)  # so that the states are not 0
+    before = values(model)
+    calls = {
+        "train": partial(program.train, model, cos, expected_output),
+        "predict": partial(program.predict, model, cos),
+        "stack_batches": partial(program.stack_batches, model, cos=cos, batch_size=25),
+    }
+    for function in functions.split():
+        with pytest.raises(ValueError, match=right):
+            calls[function](**setting)
+    assert_equal(values(model), before)
+
+
+@pytest.mark.parametrize(
+    "cos_shape, expected_shape, name",
+    [
+        ((50, 1), (50, 1), "cos"),
+        ((50, 2, 1), (50, 1), "cos"),
+        ((50, 1, 1), (50,), "expected_output"),
+        ((50, 1, 1), (25, 1), "expected_output"),
+        ((0, 1, 1), (0, 1), "batch_size"),
+    ],
+)
+def test_arrays_of_a_wrong_shape_are_named(cos_shape, expected_shape, name):
+    model = build_model()
+    with pytest.raises(ValueError, match=name):
+        program.train(model, np.zeros(cos_shape), np.zeros(expected_shape))
+    if name == "cos":
+        with pytest.raises(ValueError, match=r"cos has the shape .*: must be \(50, 1, 1\)"):
+            program.predict(model, np.zeros(cos_shape))
 
 
 # What a reader asks
 
 
-SAVE = """
-import numpy as np, stateful_lstm as program
-cos = program.gen_cosine_amp(xn=2500)
-model = program.build_model()
-program.train(model, cos, program.gen_expected_output(cos), epochs=2)
-model.save("x.keras")
-np.save("predicted.npy", program.predict(model, cos))
-"""
-
 LOAD = """
-import numpy as np, stateful_lstm as program, keras
+import stateful_lstm as program
+print("imported")
+import keras, numpy as np
+print(keras.backend.backend())
 model = keras.models.load_model("x.keras")
-cos = program.gen_cosine_amp(xn=2500)
-predicted_output = program.predict(model, cos)
+cos = program.gen_cosine_amp(xn=250)
+predicted_output = program.predict(model, cos, verbose=0)
 print(np.array_equal(predicted_output, np.load("predicted.npy")))
 model.reset_states()
-print(np.array_equal(predicted_output, program.predict(model, cos)))
+print(np.array_equal(predicted_output, program.predict(model, cos, verbose=0)))
 print(type(model) is program.StatefulSequential, model.jit_compile)
-print(len(program.train(model, cos, program.gen_expected_output(cos), epochs=1)))
+print(len(program.train(model, cos, program.gen_expected_output(cos), epochs=1, verbose=0)))
 """
 
 
-def test_a_saved_model_goes_on_in_a_new_process(tmp_path):
-    run_code(SAVE, tmp_path)
-    printed = run_code(LOAD, tmp_path)
-    assert [line for line in printed.splitlines() if "/" not in line] == ["True", "True", "True True", "1"]
+@pytest.fixture(scope="module")
+def printed_by_another(tmp_path_factory):
+    """The lines that a process of its own prints, which imports the program and loads a model that was trained."""
+    folder = tmp_path_factory.mktemp("another")
+    cos, expected_output = series()
+    model = new_model()
+    program.train(model, cos, expected_output, epochs=2)
+    model.save(folder / "x.keras")
+    np.save(folder / "predicted.npy", program.predict(model, cos))
+    environment = {**os.environ, "PYTHONPATH": str(SCRIPT.parent), "KERAS_BACKEND": "jax"}
+    command = [sys.executable, "-c", LOAD]
+    return subprocess.check_output(command, cwd=folder, env=environment, text=True).splitlines()
+
+
+def test_importing_prints_nothing_and_keeps_to_tensorflow(printed_by_another):
+    assert printed_by_another[:2] == ["imported", "tensorflow"]
+
+
+def test_a_saved_model_goes_on_in_a_new_process(printed_by_another):
+    assert printed_by_another[2:] == ["True", "True", "True True", "Epoch 0 / 1", "1"]
 
 
 def test_callbacks_work_in_a_fit_of_several_epochs(tmp_path):
-    cos, expected_output = series(250)
-    model = program.build_model()
+    model = new_model()
     history = model.fit(
-        program.stack_batches(model, 25, cos, expected_output),
+        program.stack_batches(model, 25, *series()),
         epochs=5,
         verbose=0,
         shuffle=False,
@@ -528,13 +698,51 @@ def test_the_model_is_drawn_with_its_layers_and_shapes(run_main, tmp_path):
     assert "(25, 1, 50)" in drawing
 
 
-@pytest.mark.parametrize("missing", ["pydot", "graphviz"])
-def test_without_pydot_or_graphviz_one_line_says_what_to_install(run_main, tmp_path, monkeypatch, missing):
-    if missing == "pydot":
+@pytest.mark.parametrize(
+    "trouble, what", [("pydot", "install pydot"), ("graphviz", '"dot" not found'), ("failing", "returned code: 3")]
+)
+def test_a_picture_of_the_model_that_fails_costs_one_line(run_main, tmp_path, monkeypatch, trouble, what):
+    if trouble == "pydot":
         monkeypatch.setattr("keras.src.utils.model_visualization.pydot", None)
+        monkeypatch.setitem(sys.modules, "pydot", None)
     else:
-        monkeypatch.setenv("PATH", "")
+        folder = tmp_path / "bin"
+        folder.mkdir()
+        monkeypatch.setenv("PATH", str(folder))
+        if trouble == "failing":
+            (folder / "dot").write_text("#!/bin/sh\necho one >&2\necho two >&2\nexit 3\n")
+            (folder / "dot").chmod(0o755)
     printed = run_main()
-    assert re.findall("No picture.*", printed) == re.findall(f"No picture of the model: .*install {missing}.*", printed)
+    line = f"No picture of the model: .*{what}.*pip install pydot.*install graphviz.*"
+    assert re.search(f"params: .*\n{line}\nTraining\n", printed)
     assert "Epoch 1 / 2" in printed
     assert not (tmp_path / "stateful_lstm_model.svg").exists()
+
+
+def test_a_fault_of_the_scripts_own_is_no_missing_picture(run_main, monkeypatch):
+    monkeypatch.setattr(keras.utils, "model_to_dot", lambda model: None)
+    with pytest.raises(TypeError, match="show_shapes"):
+        run_main()
+
+
+def test_a_notebook_runs_the_script_and_its_functions(tmp_path, monkeypatch):
+    monkeypatch.delenv("MPLBACKEND")
+    monkeypatch.setenv("PYTHONPATH", str(SCRIPT.parent))
+    (tmp_path / "edited.py").write_text(edited_script(XN=250, EPOCHS=2), encoding="utf-8")
+    sources = [
+        "%run edited.py",
+        "import stateful_lstm\ncos = stateful_lstm.gen_cosine_amp(xn=250)\nmodel = stateful_lstm.build_model()\n"
+        "expected_output = stateful_lstm.gen_expected_output(cos)",
+        "losses = stateful_lstm.train(model, cos, expected_output, epochs=2)",
+        "predicted_output = stateful_lstm.predict(model, cos)",
+        "stateful_lstm.plot_results(expected_output, predicted_output)",
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])
+    nbclient.NotebookClient(notebook, resources={"metadata": {"path": tmp_path}}).execute()
+    outputs = [cell.outputs for cell in notebook.cells]
+    printed = ["".join(o.text for o in cell if o.get("name") == "stdout") for cell in outputs]
+    pictures = [sum("image/png" in o.get("data", {}) for o in cell) for cell in outputs]
+    epochs = r"Epoch 0 / 2\n1/1 - .* loss: .*\nEpoch 1 / 2\n1/1 - .* loss: .*\n"
+    assert re.search(f"Training\n{epochs}Predicting\n", printed[0])
+    assert re.fullmatch(epochs, printed[2])
+    assert pictures == [1, 0, 0, 0, 1]
