@@ -108,8 +108,10 @@ def main():
     for name, t in times.items():
         print(f"| {name} | {best[name]:.2f} | {best[name] / epoch:.1f} | {t[0]:.1f} |")
     print(f"\nPredicting the series, compiling included: {predicting:.2f} s, {predicting / epoch:.1f} epochs")
-    print(f"{LONG} samples: {long:.1f} s an epoch, {long / LONG * 50000 / epoch:.2f} times as long a sample, {memory:.0f} MiB")
-    print(f"Whole run, from import to plot: {whole:.1f} s, plain Keras {whole_plain:.1f} s, {whole_plain / whole:.1f} times that")
+    a_sample = long / LONG * 50000 / epoch
+    print(f"{LONG} samples: {long:.1f} s an epoch, {a_sample:.2f} times as long a sample, {memory:.0f} MiB")
+    ratio = whole_plain / whole
+    print(f"Whole run, from import to plot: {whole:.1f} s, plain Keras {whole_plain:.1f} s, {ratio:.1f} times that")
 
 
 if __name__ == "__main__":
