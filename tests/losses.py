@@ -1,8 +1,9 @@
-"""Prints the README's tables of losses: this program beside Keras 1.2.2, and STATEFUL True beside False.
+"""Prints the README's tables: this program beside Keras 1.2.2, STATEFUL True beside False, other batch sizes.
 
     python tests/losses.py
 
-It trains the full series with eight seeds for each of the two, which takes a few minutes.
+It trains the full series with eight seeds for each of the two, which takes a few minutes, and with four
+for the batch sizes, which takes about as long.
 """
 
 import contextlib
@@ -29,23 +30,35 @@ def read_recorded():
     return table[:, 1], table[:, 2:]
 
 
-def run(seed, stateful, epochs=program.EPOCHS):
-    """Runs the program's parts without their output; returns its losses and the prediction's MSE."""
+def predict_mse(model, batch_size):
+    """Returns the MSE of the prediction of the full series from reset states."""
+    cos = program.gen_cosine_amp()
+    model.reset_states()
+    predicted_output = program.predict(model, cos, batch_size, verbose=0)
+    return np.mean((predicted_output - program.gen_expected_output(cos)) ** 2)
+
+
+def run(seed, stateful=True, batch_size=program.BATCH_SIZE, epochs=program.EPOCHS):
+    """Runs the program's parts without their output; returns the model and the epochs' losses."""
     with contextlib.redirect_stdout(io.StringIO()):
         program.keras.utils.set_random_seed(seed)
         cos = program.gen_cosine_amp()
-        expected_output = program.gen_expected_output(cos)
-        model = program.build_model(stateful=stateful)
-        losses = program.train(model, cos, expected_output, epochs=epochs)
-        predicted_output = program.predict(model, cos)
-    return losses, np.mean((predicted_output - expected_output) ** 2)
+        model = program.build_model(batch_size=batch_size, stateful=stateful)
+        losses = program.train(model, cos, program.gen_expected_output(cos), batch_size, epochs)
+    return model, losses
+
+
+def spread(values):
+    """Returns a table's cell with the median of the values and their range."""
+    return f"{np.median(values):.1f} ({np.min(values):.1f} to {np.max(values):.1f})"
 
 
 def main():
     runs = {True: [], False: []}  # by STATEFUL: for each seed its losses, then its MSE
     for stateful in runs:
         for seed in SEEDS:
-            losses, mse = run(seed, stateful)
+            model, losses = run(seed, stateful)
+            mse = predict_mse(model, program.BATCH_SIZE)
             runs[stateful].append([*losses, mse])
             print(f"STATEFUL = {stateful}, SEED = {seed}: last loss {losses[-1]:.2f}, MSE {mse:.2f}", flush=True)
 
@@ -59,12 +72,19 @@ def main():
 
     print("\n| epoch | STATEFUL = True, median (range) | STATEFUL = False, median (range) |\n|---|---|---|")
     for row in (0, 1, 2, 3, 4, 5, 6, 7, -2, -1):
-        cells = []
-        for table in runs.values():
-            values = np.array(table)[:, row]
-            cells.append(f"{np.median(values):.1f} ({values.min():.1f} to {values.max():.1f})")
+        cells = [spread(np.array(table)[:, row]) for table in runs.values()]
         name = {-2: program.EPOCHS - 1, -1: "MSE of the prediction"}.get(row, row)
         print(f"| {name} | {cells[0]} | {cells[1]} |")
+
+    print("\n| `BATCH_SIZE`, `EPOCHS` | last loss | MSE of the prediction | with `batch_size=1` |\n|---|---|---|---|")
+    alone = program.build_model(batch_size=1)
+    for batch_size, epochs in ((25, 25), (250, 25), (250, 250)):
+        rows = []  # for each seed
+        for seed in SEEDS[:4]:
+            model, losses = run(seed, batch_size=batch_size, epochs=epochs)
+            alone.set_weights(model.get_weights())
+            rows.append([losses[-1], predict_mse(model, batch_size), predict_mse(alone, 1)])
+        print(f"| {batch_size}, {epochs} |", " | ".join(map(spread, np.transpose(rows))), "|", flush=True)
 
 
 if __name__ == "__main__":
