@@ -95,9 +95,9 @@ def keras1_hard_sigmoid(x):
 
 @keras.saving.register_keras_serializable("stateful_lstm")
 def glorot_per_gate(shape, dtype=None):
-    """Draws an LSTM kernel, (inputs, 4 * units), Glorot uniform per gate (Keras 1.2.2, recurrent.py)."""
+    """Draws an LSTM kernel, (inputs, 4 * units), Glorot uniform per gate, with NumPy (as Keras 1.2.2, recurrent.py)."""
     limit = np.sqrt(6 / (shape[0] + shape[1] // 4))  # Keras 3: for all gates in one, and orthogonal if recurrent
-    return keras.random.uniform(shape, -limit, limit, dtype)
+    return np.random.uniform(-limit, limit, shape).astype(dtype)
 
 
 @keras.saving.register_keras_serializable("stateful_lstm")
@@ -137,6 +137,7 @@ def build_model(batch_size=BATCH_SIZE, tsteps=TSTEPS, units=UNITS, stateful=STAT
     """Returns a compiled model, (batch_size, tsteps, 1) to (batch_size, 1). ValueError for a bad setting."""
     check_numbers("whole", 1, batch_size=batch_size, tsteps=tsteps, units=units)
     check(isinstance(stateful, bool), "be True or False", stateful=stateful)
+    batch_size, tsteps, units = map(int, (batch_size, tsteps, units))  # Keras takes not all of NumPy's
     keras1 = dict(recurrent_activation=keras1_hard_sigmoid, kernel_initializer=glorot_per_gate,
                   recurrent_initializer=glorot_per_gate, unroll=tsteps == 1)  # many steps compile faster in a loop
     model = StatefulSequential([
@@ -168,10 +169,9 @@ def stack_batches(model, batch_size, cos, expected_output=None, stack=STACK):
 
 
 def train(model, cos, expected_output, batch_size=BATCH_SIZE, epochs=EPOCHS, verbose=VERBOSE, stack=STACK):
-    """Trains in order, resets the states after each epoch, and returns the epochs' losses (floats).
+    """Trains in order, resets the states after each epoch, and returns the losses (floats). Ctrl-C ends it early.
 
-    Ctrl-C ends it early. Raises ValueError for bad settings and shapes, and FloatingPointError for a loss that
-    is not finite; the model is then as it was before that epoch, with its states reset.
+    Raises ValueError, or FloatingPointError for an infinite loss: the model is then as before that epoch, states reset.
     """
     check_run(model.input_shape[0], len(cos), batch_size, stack, epochs, verbose)
     batches = stack_batches(model, batch_size, cos, expected_output, stack)
