@@ -236,11 +236,11 @@ def main():
     expected_output = gen_expected_output(cos, LAHEAD)
     print("Output shape", expected_output.shape, sep="\n")
     check_run(BATCH_SIZE, len(cos), BATCH_SIZE, STACK, EPOCHS, VERBOSE)  # before a file is written
-
     model = build_model(BATCH_SIZE, TSTEPS, UNITS, STATEFUL)
     model.summary()
     if MODEL_FILE is not None:
         try:
+            import pydot  # and none of its forks, which Keras takes too, with exceptions of their own
             with contextlib.redirect_stdout(None):  # pydot prints what a failing Graphviz says, then asserts
                 dot = keras.utils.model_to_dot(model, show_shapes=True)
                 dot.write(MODEL_FILE, format=os.path.splitext(MODEL_FILE)[1][1:].lower())

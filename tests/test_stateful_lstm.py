@@ -709,11 +709,10 @@ def test_the_model_is_drawn_with_its_layers_and_shapes(run_main, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "trouble, what", [("pydot", "install pydot"), ("graphviz", '"dot" not found'), ("failing", "returned code: 3")]
+    "trouble, what", [("pydot", "pydot"), ("graphviz", '"dot" not found'), ("failing", "returned code: 3")]
 )
 def test_a_picture_of_the_model_that_fails_costs_one_line(run_main, tmp_path, monkeypatch, trouble, what):
     if trouble == "pydot":
-        monkeypatch.setattr("keras.src.utils.model_visualization.pydot", None)
         monkeypatch.setitem(sys.modules, "pydot", None)
     else:
         folder = tmp_path / "bin"
