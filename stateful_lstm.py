@@ -2,7 +2,6 @@
 
 The original is a blog post (Taeyoung Kim, 2017-02-04, "순환 신경망 모델 만들어보기"). Its parts stand
 here in its order and under its names. Where this program says more, it has one of these reasons:
-
 - Keras 3 has other defaults: `keras1_hard_sigmoid`, `glorot_per_gate` and RMSprop's epsilon restore the old.
 - Keras 3 has no `model.reset_states()` and starts small batches slowly. `StatefulSequential` mends both.
 - Constants can be edited and functions imported, so both are checked. Pictures go to files too.
@@ -180,11 +179,12 @@ def train(model, cos, expected_output, batch_size=BATCH_SIZE, epochs=EPOCHS, ver
     try:
         for i in range(epochs):
             print("Epoch", i, "/", epochs)
-            before = model.get_state_tree("numpy_array")
+            before = [(variable, variable.numpy()) for variable in model.variables + model.optimizer.variables]
             [loss] = model.fit(batches, epochs=1, shuffle=False, verbose=verbose).history["loss"]
             model.reset_states()
             if not np.isfinite(loss):
-                model.set_state_tree(before)
+                for variable, value in before:
+                    variable.assign(value)
                 raise FloatingPointError(f"the loss of epoch {i} is {loss}: is the series too large?")
             losses.append(loss)
     except KeyboardInterrupt:
