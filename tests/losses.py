@@ -2,8 +2,8 @@
 
     python tests/losses.py
 
-It trains the full series with eight seeds for each of the two, which takes a few minutes, and with four
-for the batch sizes, which takes about as long.
+It trains the full series with eight seeds for each of the two and with four for the other batch sizes,
+which takes a few minutes.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ sys.path.insert(0, os.path.dirname(HERE))
 
 import stateful_lstm as program
 
-SEEDS = range(8)
+RUNS = (True, 25, 25, 8), (False, 25, 25, 8), (True, 250, 25, 4), (True, 250, 250, 4)  # the last: seeds
 
 
 def read_recorded():
@@ -48,22 +48,32 @@ def run(seed, stateful=True, batch_size=program.BATCH_SIZE, epochs=program.EPOCH
     return model, losses
 
 
+def measure(seed, stateful, batch_size, epochs):
+    """Returns the losses of a run and the MSE of its prediction, with its batch size and with one of 1."""
+    model, losses = run(seed, stateful, batch_size, epochs)
+    alone = program.build_model(batch_size=1, stateful=stateful)
+    alone.set_weights(model.get_weights())
+    mse, mse_alone = predict_mse(model, batch_size), predict_mse(alone, 1)
+    print(f"STATEFUL = {stateful}, BATCH_SIZE = {batch_size}, EPOCHS = {epochs}, SEED = {seed}:", end=" ")
+    print(f"last loss {losses[-1]:.2f}, MSE {mse:.2f}", flush=True)
+    return [*losses, mse, mse_alone]
+
+
 def spread(values):
     """Returns a table's cell with the median of the values and their range."""
     return f"{np.median(values):.1f} ({np.min(values):.1f} to {np.max(values):.1f})"
 
 
 def main():
-    runs = {True: [], False: []}  # by STATEFUL: for each seed its losses, then its MSE
-    for stateful in runs:
-        for seed in SEEDS:
-            model, losses = run(seed, stateful)
-            mse = predict_mse(model, program.BATCH_SIZE)
-            runs[stateful].append([*losses, mse])
-            print(f"STATEFUL = {stateful}, SEED = {seed}: last loss {losses[-1]:.2f}, MSE {mse:.2f}", flush=True)
+    runs = {  # by STATEFUL, BATCH_SIZE and EPOCHS: for each seed the losses and both MSEs of the prediction
+        (stateful, batch_size, epochs): [measure(seed, stateful, batch_size, epochs) for seed in range(seeds)]
+        for stateful, batch_size, epochs, seeds in RUNS
+    }
+    default = np.array(runs[True, 25, 25])
+    stateless = np.array(runs[False, 25, 25])
 
     published, recorded = read_recorded()
-    ours = np.mean(runs[True], axis=0)
+    ours = default.mean(axis=0)
     print("\n| epoch | the post | Keras 1.2.2, mean of 8 runs | this program, mean of 8 seeds | ratio |")
     print("|---|---|---|---|---|")
     for epoch in range(8):
@@ -71,20 +81,14 @@ def main():
         print(f"| {epoch} | {published[epoch]:.1f} | {theirs:.1f} | {mean:.1f} | {mean / theirs:.3f} |")
 
     print("\n| epoch | STATEFUL = True, median (range) | STATEFUL = False, median (range) |\n|---|---|---|")
-    for row in (0, 1, 2, 3, 4, 5, 6, 7, -2, -1):
-        cells = [spread(np.array(table)[:, row]) for table in runs.values()]
-        name = {-2: program.EPOCHS - 1, -1: "MSE of the prediction"}.get(row, row)
-        print(f"| {name} | {cells[0]} | {cells[1]} |")
+    for row in (0, 1, 2, 3, 4, 5, 6, 7, 24, 25):
+        name = "MSE of the prediction" if row == 25 else row
+        print(f"| {name} | {spread(default[:, row])} | {spread(stateless[:, row])} |")
 
     print("\n| `BATCH_SIZE`, `EPOCHS` | last loss | MSE of the prediction | with `batch_size=1` |\n|---|---|---|---|")
-    alone = program.build_model(batch_size=1)
-    for batch_size, epochs in ((25, 25), (250, 25), (250, 250)):
-        rows = []  # for each seed
-        for seed in SEEDS[:4]:
-            model, losses = run(seed, batch_size=batch_size, epochs=epochs)
-            alone.set_weights(model.get_weights())
-            rows.append([losses[-1], predict_mse(model, batch_size), predict_mse(alone, 1)])
-        print(f"| {batch_size}, {epochs} |", " | ".join(map(spread, np.transpose(rows))), "|", flush=True)
+    for (stateful, batch_size, epochs), rows in runs.items():
+        if stateful:  # of four seeds the last loss and the two MSEs
+            print(f"| {batch_size}, {epochs} |", " | ".join(map(spread, np.transpose(rows[:4])[-3:])), "|")
 
 
 if __name__ == "__main__":
