@@ -478,7 +478,7 @@ def test_without_a_seed_every_run_is_another(run_main):
 def test_other_settings_run(run_main, tmp_path, constants):
     printed = run_main(**constants)
     [mse] = re.findall("MSE of the prediction: (.*)", printed)
-    assert np.isfinite(float(mse))
+    assert np.isfinite([float(number) for number in [mse, *re.findall(r"- loss: ([\w.]+)", printed)]]).all()
     assert (tmp_path / "stateful_lstm.png").stat().st_size > 0
 
 
@@ -539,19 +539,19 @@ def test_ctrl_c_while_drawing_says_so_in_one_line_and_opens_no_window(tmp_path, 
 # Wrong settings
 
 
-def refused(constant, right, *wrong):
-    """Returns the parameters of the test below for values of a constant that are wrong."""
-    return [(constant, value, right) for value in wrong]
+def refused(constants, right, *wrong):
+    """Returns the parameters of the test below for values of one or more constants that are wrong."""
+    return [(constant, value, right) for constant in constants.split() for value in wrong]
+
+
+COUNTS = "BATCH_SIZE TSTEPS UNITS EPOCHS LAHEAD STEP STACK"
+FILES = "PLOT_FILE MODEL_FILE"
 
 
 @pytest.mark.parametrize(
     "constant, value, right",
     [
-        *[
-            wrong
-            for constant in ("BATCH_SIZE", "TSTEPS", "UNITS", "EPOCHS", "LAHEAD", "STEP", "STACK")
-            for wrong in refused(constant, "be a whole number of at least 1", 0, -1, 2.5, "3", None, True)
-        ],
+        *refused(COUNTS, "be a whole number of at least 1", 0, -1, 2.5, "3", None, True),
         *refused("BATCH_SIZE", "divide the number of samples, 250, as 5 or 10 would", 7),
         *refused("BATCH_SIZE", "divide the number of samples, 250, as 25 or 50 would", 32),
         *refused("BATCH_SIZE", "divide the number of samples, 250, as 250 or none would", 10**12),
@@ -566,11 +566,7 @@ def refused(constant, right, *wrong):
         *refused("STATEFUL", "be True or False", "no", 1.5, None, 1),
         *refused("SEED", "be a whole number of at least 0, below 4294967296", -1, 1.5, 2**40, "1", True),
         *refused("VERBOSE", 'be 0, 1, 2 or "auto"', 7, "yes", -1, None),
-        *[
-            wrong
-            for constant in ("PLOT_FILE", "MODEL_FILE")
-            for wrong in refused(constant, r"be None or a file that ends with .*\.pdf,", "x.xyz", "x", "", 5, b"x.png")
-        ],
+        *refused(FILES, r"be None or a file that ends with .*\.pdf,", "x.xyz", "x", "", 5, b"x.png"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:.* encountered in")  # NumPy's own words on numbers that are not finite
