@@ -53,14 +53,14 @@ def check_numbers(kind, least=-np.inf, below=np.inf, **settings):
         check(right, f"be a {kind} number{limits}", **{name: value})
 
 
-def check_run(size, samples, batch_size, stack=STACK, epochs=1, verbose=0):
-    """Raises ValueError unless batch_size is `size`, the model's, and divides samples, and all else is right."""
+def check_run(samples, batch_size, stack=STACK, epochs=1, verbose=0):
+    """Raises ValueError unless batch_size divides samples, and all else is right."""
     check_numbers("whole", 1, batch_size=batch_size, stack=stack, epochs=epochs)
     check(verbose in (0, 1, 2, "auto"), 'be 0, 1, 2 or "auto"', verbose=verbose)
     below = next((n for n in range(min(batch_size - 1, samples), 0, -1) if samples % n == 0), "none")
     above = next((n for n in range(batch_size + 1, samples + 1) if samples % n == 0), "none")
-    must = f"divide the number of samples, {samples}, as {below} or {above} would, and be that of the model, {size}"
-    check(batch_size == size and samples and samples % size == 0, must, batch_size=batch_size)
+    must = f"divide the number of samples, {samples}, as {below} or {above} would"
+    check(samples and samples % batch_size == 0, must, batch_size=batch_size)
 
 
 def gen_cosine_amp(amp=AMP, period=PERIOD, x0=X0, xn=XN, step=STEP, k=K, tsteps=TSTEPS):
@@ -150,12 +150,12 @@ def build_model(batch_size=BATCH_SIZE, tsteps=TSTEPS, units=UNITS, stateful=STAT
     return model
 
 
-def stack_batches(model, batch_size, cos, expected_output=None, stack=STACK):
+def stack_batches(model, cos, expected_output=None, stack=STACK):
     """Returns a `tf.data.Dataset` of stacks, dicts of up to `stack` batches, for `fit`, `evaluate`, `predict`.
 
     Takes (samples, tsteps, 1) and, except for `predict`, (samples, 1). ValueError for other shapes or settings.
     """
-    check_run(model.input_shape[0], len(cos), batch_size, stack)
+    check_run(len(cos), model.input_shape[0], stack)
     arrays = {"cos": cos} if expected_output is None else {"cos": cos, "expected_output": expected_output}
     batches = {}
     for (name, array), shape in zip(arrays.items(), (model.input_shape, model.output_shape)):
@@ -167,13 +167,13 @@ def stack_batches(model, batch_size, cos, expected_output=None, stack=STACK):
     return tf.data.Dataset.from_tensor_slices(batches).batch(stack).with_options(options)
 
 
-def train(model, cos, expected_output, batch_size=BATCH_SIZE, epochs=EPOCHS, verbose=VERBOSE, stack=STACK):
+def train(model, cos, expected_output, epochs=EPOCHS, verbose=VERBOSE, stack=STACK):
     """Trains in order, resets the states after each epoch, and returns the losses (floats). Ctrl-C ends it early.
 
     Raises ValueError, or FloatingPointError for an infinite loss: the model is then as before that epoch, states reset.
     """
-    check_run(model.input_shape[0], len(cos), batch_size, stack, epochs, verbose)
-    batches = stack_batches(model, batch_size, cos, expected_output, stack)
+    check_run(len(cos), model.input_shape[0], stack, epochs, verbose)
+    batches = stack_batches(model, cos, expected_output, stack)
     model.optimizer.build(model.trainable_variables)  # so that also the first epoch can be taken back
     losses = []
     try:
@@ -193,10 +193,10 @@ def train(model, cos, expected_output, batch_size=BATCH_SIZE, epochs=EPOCHS, ver
     return losses
 
 
-def predict(model, cos, batch_size=BATCH_SIZE, verbose=VERBOSE, stack=STACK):
+def predict(model, cos, verbose=VERBOSE, stack=STACK):
     """Returns predictions, (samples, 1), going on from the present states; raises as `stack_batches`."""
-    check_run(model.input_shape[0], len(cos), batch_size, stack, verbose=verbose)
-    return model.predict(stack_batches(model, batch_size, cos, stack=stack), verbose=verbose)
+    check_run(len(cos), model.input_shape[0], stack, verbose=verbose)
+    return model.predict(stack_batches(model, cos, stack=stack), verbose=verbose)
 
 
 def plot_results(expected_output, predicted_output, path=PLOT_FILE):
@@ -235,7 +235,7 @@ def main():
     print("Input shape:", cos.shape)
     expected_output = gen_expected_output(cos, LAHEAD)
     print("Output shape", expected_output.shape, sep="\n")
-    check_run(BATCH_SIZE, len(cos), BATCH_SIZE, STACK, EPOCHS, VERBOSE)  # before a file is written
+    check_run(len(cos), BATCH_SIZE, STACK, EPOCHS, VERBOSE)  # before a file is written
     model = build_model(BATCH_SIZE, TSTEPS, UNITS, STATEFUL)
     model.summary()
     if MODEL_FILE is not None:
@@ -248,9 +248,9 @@ def main():
             print(f"No picture of the model: {error} (`pip install pydot`, and install graphviz)")
 
     print("Training")
-    train(model, cos, expected_output, BATCH_SIZE, EPOCHS, VERBOSE, STACK)
+    train(model, cos, expected_output, EPOCHS, VERBOSE, STACK)
     print("Predicting")
-    predicted_output = predict(model, cos, BATCH_SIZE, VERBOSE, STACK)
+    predicted_output = predict(model, cos, VERBOSE, STACK)
     print("MSE of the prediction:", np.mean((predicted_output - expected_output) ** 2))
     print('MSE of "no change", the latest value:', np.mean((cos[:, -1] - expected_output) ** 2))
     print("Plotting Results")

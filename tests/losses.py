@@ -30,11 +30,11 @@ def read_recorded():
     return table[:, 1], table[:, 2:]
 
 
-def predict_mse(model, batch_size):
+def predict_mse(model):
     """Returns the MSE of the prediction of the full series from reset states."""
     cos = program.gen_cosine_amp()
     model.reset_states()
-    predicted_output = program.predict(model, cos, batch_size, verbose=0)
+    predicted_output = program.predict(model, cos, verbose=0)
     return np.mean((predicted_output - program.gen_expected_output(cos)) ** 2)
 
 
@@ -44,7 +44,7 @@ def run(seed, stateful=True, batch_size=program.BATCH_SIZE, epochs=program.EPOCH
         program.keras.utils.set_random_seed(seed)
         cos = program.gen_cosine_amp()
         model = program.build_model(batch_size=batch_size, stateful=stateful)
-        losses = program.train(model, cos, program.gen_expected_output(cos), batch_size, epochs)
+        losses = program.train(model, cos, program.gen_expected_output(cos), epochs)
     return model, losses
 
 
@@ -53,7 +53,7 @@ def measure(seed, stateful, batch_size, epochs):
     model, losses = run(seed, stateful, batch_size, epochs)
     alone = program.build_model(batch_size=1, stateful=stateful)
     alone.set_weights(model.get_weights())
-    mse, mse_alone = predict_mse(model, batch_size), predict_mse(alone, 1)
+    mse, mse_alone = predict_mse(model), predict_mse(alone)
     print(f"STATEFUL = {stateful}, BATCH_SIZE = {batch_size}, EPOCHS = {epochs}, SEED = {seed}:", end=" ")
     print(f"last loss {losses[-1]:.2f}, MSE {mse:.2f}", flush=True)
     return [*losses, mse, mse_alone]

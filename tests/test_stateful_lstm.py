@@ -285,7 +285,7 @@ def test_predictions_are_those_of_plain_keras(both_ways):
 def test_one_model_takes_arrays_and_stacks_in_turn():
     cos, expected_output = series()
     model = new_model()
-    stacks = program.stack_batches(model, 25, cos, expected_output)
+    stacks = program.stack_batches(model, cos, expected_output)
     fits = [dict(x=cos, y=expected_output, batch_size=25), dict(x=stacks)]
     for first, second in (fits, fits[::-1]):
         model = new_model()
@@ -304,7 +304,7 @@ def test_evaluate_of_arrays_and_of_stacks_is_the_loss_of_the_prediction():
     model.reset_states()
     assert model.evaluate(cos, expected_output, batch_size=25, verbose=0) == pytest.approx(loss, rel=1e-5)
     model.reset_states()
-    stacks = program.stack_batches(model, 25, cos, expected_output)
+    stacks = program.stack_batches(model, cos, expected_output)
     assert model.evaluate(stacks, verbose=0) == pytest.approx(loss, rel=1e-5)
 
 
@@ -314,7 +314,7 @@ def test_fit_validates_on_stacks_as_on_arrays():
     for stacked in (True, False):
         keras.utils.set_random_seed(1)
         model = new_model()
-        stacks = program.stack_batches(model, 25, cos, expected_output)
+        stacks = program.stack_batches(model, cos, expected_output)
         validation = dict(validation_data=stacks)
         if not stacked:
             validation = dict(validation_data=(cos, expected_output), validation_batch_size=25)
@@ -596,7 +596,6 @@ def test_a_write_protected_picture_is_named_before_anything_is_computed(run_main
 @pytest.mark.parametrize(
     "functions, setting, right",
     [
-        ("train predict stack_batches", {"batch_size": 10}, "batch_size = 10: .* be that of the model, 25"),
         ("train predict stack_batches", {"stack": 0}, "stack = 0: must be a whole number of at least 1"),
         ("train predict", {"verbose": 7}, 'verbose = 7: must be 0, 1, 2 or "auto"'),
         ("train", {"epochs": 0}, "epochs = 0: must be a whole number of at least 1"),
@@ -610,7 +609,7 @@ def test_a_wrong_argument_is_named_and_leaves_the_model_as_it_was(functions, set
     calls = {
         "train": partial(program.train, model, cos, expected_output),
         "predict": partial(program.predict, model, cos),
-        "stack_batches": partial(program.stack_batches, model, cos=cos, batch_size=25),
+        "stack_batches": partial(program.stack_batches, model, cos),
     }
     for function in functions.split():
         with pytest.raises(ValueError, match=right):
@@ -681,7 +680,7 @@ def test_a_saved_model_goes_on_in_a_new_process(printed_by_another):
 def test_callbacks_work_in_a_fit_of_several_epochs(tmp_path):
     model = new_model()
     history = model.fit(
-        program.stack_batches(model, 25, *series()),
+        program.stack_batches(model, *series()),
         epochs=5,
         verbose=0,
         shuffle=False,
