@@ -1,8 +1,32 @@
-"""Lets the tests import the script, and keeps its windows closed while they run."""
+"""Lets the tests import the script, keeps its windows closed, and runs its main()."""
 
 import os
 import sys
 from pathlib import Path
 
+import pytest
+
 os.environ["MPLBACKEND"] = "agg"
 sys.path.insert(0, str(Path(__file__).parents[1]))
+
+
+@pytest.fixture
+def run_main(monkeypatch, tmp_path, capsys):
+    """Returns a function that runs main() with other constants in a temporary folder; it returns the output."""
+    # Imported here, as the process that only hands out the tests needs no TensorFlow.
+    import matplotlib.pyplot as plt
+
+    import stateful_lstm as program
+    from helpers import new_model
+
+    def run(**constants):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(program, "build_model", new_model)
+        for name, value in {"XN": 250, "EPOCHS": 2, "VERBOSE": 2, **constants}.items():
+            assert hasattr(program, name)
+            monkeypatch.setattr(program, name, value)
+        program.main()
+        return capsys.readouterr().out
+
+    yield run
+    plt.close("all")

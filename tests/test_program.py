@@ -1,0 +1,160 @@
+"""The program as a whole: main(), the script as a process and in a notebook, a saved model."""
+
+import os
+import re
+import subprocess
+import sys
+
+import matplotlib.pyplot as plt
+import nbclient
+import nbformat
+import numpy as np
+import pytest
+
+import stateful_lstm as program
+from helpers import SCRIPT, edited_script, interrupt_at, new_model, series, start_script
+
+
+def test_main_compares_with_predicting_no_change(run_main):
+    cos, expected_output = series()
+    mse = np.mean((cos[:, 0] - expected_output) ** 2)
+    assert f'MSE of "no change", the latest value: {mse}\n' in run_main()
+
+
+def test_a_seed_repeats_the_whole_run(run_main):
+    assert re.findall("(?:loss|MSE).*", run_main(SEED=5)) == re.findall("(?:loss|MSE).*", run_main(SEED=5))
+
+
+def test_without_a_seed_every_run_is_another(run_main):
+    assert re.findall("(?:loss|MSE).*", run_main(SEED=None)) != re.findall("(?:loss|MSE).*", run_main(SEED=None))
+
+
+@pytest.mark.parametrize(
+    "constants",
+    [
+        {"LAHEAD": 5},
+        {"TSTEPS": 3, "BATCH_SIZE": 10, "UNITS": 20},
+        {"TSTEPS": 50},
+        {"BATCH_SIZE": 1},
+        {"XN": 25},
+        {"STATEFUL": False},
+        {"X0": -25, "XN": 100, "STEP": 2, "AMP": 0.5, "PERIOD": 33.3, "K": 0},
+        {"UNITS": 1},
+        {"SEED": np.int64(2), "BATCH_SIZE": np.int64(25)},
+        {"VERBOSE": 0},
+        {"VERBOSE": "auto"},
+    ],
+    ids=str,
+)
+def test_other_settings_run(run_main, tmp_path, constants):
+    printed = run_main(**constants)
+    [mse] = re.findall("MSE of the prediction: (.*)", printed)
+    assert np.isfinite([float(number) for number in [mse, *re.findall(r"- loss: ([\w.]+)", printed)]]).all()
+    assert (tmp_path / "stateful_lstm.png").stat().st_size > 0
+
+
+def test_the_progress_counts_stacks(run_main):
+    assert re.findall("./. - ", run_main(XN=275, STACK=10)) == ["2/2 - "] * 3  # 11 batches, in two epochs and predicted
+
+
+def test_the_script_runs_as_it_is_without_a_screen(tmp_path):
+    process = start_script(tmp_path)
+    printed, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert "Warning" not in errors and "Traceback" not in errors
+    assert re.findall("Epoch .*", printed) == [f"Epoch {i} / 25" for i in range(25)]
+    all_losses = [float(loss) for loss in re.findall("loss: (.*)", printed)]
+    assert len(all_losses) == 25 and all_losses[-1] < 30
+    assert plt.imread(tmp_path / "stateful_lstm.png").size > 0
+
+
+def test_ctrl_c_ends_the_training_and_plots_what_is_trained(tmp_path):
+    process = start_script(tmp_path, EPOCHS=10**9)
+    printed, errors = interrupt_at("Epoch 2 / 1000000000\n", process)
+    assert process.returncode == 0, errors
+    assert "Interrupted in epoch 2" in printed and "MSE of the prediction" in printed
+    assert plt.imread(tmp_path / "stateful_lstm.png").size > 0
+
+
+def test_ctrl_c_while_predicting_says_so_in_one_line(tmp_path):
+    process = start_script(tmp_path, EPOCHS=1, XN=5000)
+    printed, errors = interrupt_at("Predicting\n", process)
+    assert process.returncode == 130
+    assert printed == "\nInterrupted before the end\n"
+    assert "Traceback" not in errors
+
+
+def test_ctrl_c_while_drawing_says_so_in_one_line_and_opens_no_window(tmp_path, monkeypatch, capsys):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(plt.Figure, "savefig", interrupt)
+    monkeypatch.setattr(plt, "get_backend", lambda: "tkagg")
+    monkeypatch.setattr(plt, "switch_backend", lambda backend: None)
+    monkeypatch.setattr(plt, "show", lambda **how: print("window", how))
+    with pytest.raises(SystemExit) as exit:
+        exec(compile(edited_script(EPOCHS=1, XN=250), "edited.py", "exec"), {"__name__": "__main__"})
+    plt.close("all")
+    assert exit.value.code == 130
+    assert capsys.readouterr().out.endswith("Plotting Results\n\nInterrupted before the end\n")
+
+
+def test_a_notebook_runs_the_script_and_its_functions(tmp_path, monkeypatch):
+    monkeypatch.delenv("MPLBACKEND")
+    monkeypatch.setenv("PYTHONPATH", str(SCRIPT.parent))
+    (tmp_path / "edited.py").write_text(edited_script(XN=250, EPOCHS=2), encoding="utf-8")
+    sources = [
+        "%run edited.py",
+        "import stateful_lstm\ncos = stateful_lstm.gen_cosine_amp(xn=250)\nmodel = stateful_lstm.build_model()\n"
+        "expected_output = stateful_lstm.gen_expected_output(cos)",
+        "losses = stateful_lstm.train(model, cos, expected_output, epochs=2)",
+        "predicted_output = stateful_lstm.predict(model, cos)",
+        "stateful_lstm.plot_results(expected_output, predicted_output)",
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])
+    nbclient.NotebookClient(notebook, resources={"metadata": {"path": tmp_path}}).execute()
+    outputs = [cell.outputs for cell in notebook.cells]
+    printed = ["".join(o.text for o in cell if o.get("name") == "stdout") for cell in outputs]
+    pictures = [sum("image/png" in o.get("data", {}) for o in cell) for cell in outputs]
+    epochs = r"Epoch 0 / 2\n1/1 - .* loss: .*\nEpoch 1 / 2\n1/1 - .* loss: .*\n"
+    assert re.search(f"Training\n{epochs}Predicting\n", printed[0])
+    assert re.fullmatch(epochs, printed[2])
+    assert pictures == [1, 0, 0, 0, 1]
+
+LOAD = """
+import stateful_lstm as program
+print("imported")
+import keras, numpy as np
+print(keras.backend.backend())
+model = keras.models.load_model("x.keras")
+cos = program.gen_cosine_amp(xn=250)
+predicted_output = program.predict(model, cos, verbose=0)
+print(np.array_equal(predicted_output, np.load("predicted.npy")))
+model.reset_states()
+print(np.array_equal(predicted_output, program.predict(model, cos, verbose=0)))
+print(type(model) is program.StatefulSequential, model.jit_compile)
+print(len(program.train(model, cos, program.gen_expected_output(cos), epochs=1, verbose=0)))
+"""
+
+
+@pytest.fixture(scope="module")
+def printed_by_another(tmp_path_factory):
+    """The lines that a process of its own prints, which imports the program and loads a model that was trained."""
+    folder = tmp_path_factory.mktemp("another")
+    cos, expected_output = series()
+    model = new_model()
+    program.train(model, cos, expected_output, epochs=2)
+    model.save(folder / "x.keras")
+    np.save(folder / "predicted.npy", program.predict(model, cos))
+    environment = {**os.environ, "PYTHONPATH": str(SCRIPT.parent), "KERAS_BACKEND": "jax"}
+    command = [sys.executable, "-c", LOAD]
+    return subprocess.check_output(command, cwd=folder, env=environment, text=True).splitlines()
+
+
+def test_importing_prints_nothing_and_keeps_to_tensorflow(printed_by_another):
+    assert printed_by_another[:2] == ["imported", "tensorflow"]
+
+
+def test_a_saved_model_goes_on_in_a_new_process(printed_by_another):
+    assert printed_by_another[2:] == ["True", "True", "True True", "Epoch 0 / 1", "1"]

@@ -1,0 +1,61 @@
+"""Wrong constants are named before anything is written or trained."""
+
+import os
+import re
+
+import numpy as np
+import pytest
+
+
+def refused(constants, right, *wrong):
+    """Returns the parameters of the test below for values of one or more constants that are wrong."""
+    return [(constant, value, right) for constant in constants.split() for value in wrong]
+
+COUNTS = "BATCH_SIZE TSTEPS UNITS EPOCHS LAHEAD STEP STACK"
+
+FILES = "PLOT_FILE MODEL_FILE"
+
+
+@pytest.mark.parametrize(
+    "constant, value, right",
+    [
+        *refused(COUNTS, "be a whole number of at least 1", 0, -1, 2.5, "3", None, True),
+        *refused("BATCH_SIZE", "divide the number of samples, 250, as 5 or 10 would", 7),
+        *refused("BATCH_SIZE", "divide the number of samples, 250, as 25 or 50 would", 32),
+        *refused("BATCH_SIZE", "divide the number of samples, 250, as 250 or none would", 10**12),
+        *refused("LAHEAD", "be a whole number of at least 1, below 250", 250),
+        *refused("XN", "be a whole number of at least 1", 0, 2.5, "250", None, True),
+        *refused("X0", "be a whole number", 0.5, "0", None, False),
+        *refused("AMP", "be a real number", "100", None, True, np.inf, np.nan, 1j),
+        *refused("PERIOD", "be a real number", "1000", None, True),
+        *refused("K", "be a real number", "0", None, True),
+        *refused("PERIOD", "give finite values", 0),
+        *refused("K", "give finite values", -10),
+        *refused("STATEFUL", "be True or False", "no", 1.5, None, 1),
+        *refused("SEED", "be a whole number of at least 0, below 4294967296", -1, 1.5, 2**40, "1", True),
+        *refused("VERBOSE", 'be 0, 1, 2 or "auto"', 7, "yes", -1, None),
+        *refused(FILES, r"be None or a file that ends with .*\.pdf,", "x.xyz", "x", "", 5, b"x.png"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.* encountered in")  # NumPy's own words on numbers that are not finite
+def test_a_wrong_setting_is_named_before_anything_is_written_or_trained(run_main, capsys, constant, value, right):
+    with pytest.raises(ValueError, match=f"(?i){constant} = {re.escape(repr(value))}.*: must {right}"):
+        run_main(**{constant: value})
+    assert "Training" not in capsys.readouterr().out
+    assert os.listdir() == []
+
+
+@pytest.mark.parametrize("constant", ["PLOT_FILE", "MODEL_FILE"])
+@pytest.mark.parametrize("path", ["no/such/folder.png", "."])
+def test_a_path_that_cannot_be_written_is_named_before_anything_is_computed(run_main, capsys, constant, path):
+    with pytest.raises(OSError, match=f"{constant} = {path!r}: must be a file that can be written"):
+        run_main(**{constant: path})
+    assert capsys.readouterr().out == ""
+
+
+def test_a_write_protected_picture_is_named_before_anything_is_computed(run_main, tmp_path, monkeypatch, capsys):
+    (tmp_path / "stateful_lstm.png").touch()
+    monkeypatch.setattr(os, "access", lambda path, mode: path != "stateful_lstm.png")  # root may write any file
+    with pytest.raises(OSError, match="PLOT_FILE = 'stateful_lstm.png': must be a file that can be written"):
+        run_main()
+    assert capsys.readouterr().out == ""
