@@ -30,3 +30,19 @@ def run_main(monkeypatch, tmp_path, capsys):
 
     yield run
     plt.close("all")
+
+
+@pytest.fixture
+def start_script(tmp_path):
+    """Returns a function that starts the script with other constants in a temporary folder, a helpers.Script."""
+    from helpers import Script
+
+    scripts = []
+
+    def start(**constants):
+        scripts.append(Script(tmp_path, **constants))
+        return scripts[-1]
+
+    yield start
+    for script in scripts:
+        script.end()

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import stateful_lstm as program
 
 SCRIPT = Path(program.__file__)
 
+PATIENCE = 120  # seconds after which a process that a test started is given up
 build_model = program.build_model
 
 compiled = {}  # by their settings, the models that tests had
@@ -61,22 +63,58 @@ def edited_script(**constants):
     return text
 
 
-def start_script(folder, **constants):
-    """Starts the script with other constants in `folder` as a user does on a machine without a screen."""
-    (folder / "edited.py").write_text(edited_script(**constants), encoding="utf-8")
-    screenless = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY", "MPLBACKEND")}
-    return subprocess.Popen(
-        [sys.executable, "-u", "edited.py"],
-        cwd=folder,
-        env=screenless,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+# A job that a shell starts with "&" ignores SIGINT, and so does all that it starts, unless told.
+# Whatever becomes of the test, the process ends.
+USUAL_PROCESS = f"""
+import faulthandler, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+faulthandler.dump_traceback_later({PATIENCE}, exit=True)
+"""
 
 
-def interrupt_at(line, process):
-    """Sends Ctrl-C after the script has printed the line; returns what it prints from then on, and its errors."""
-    assert line in iter(process.stdout.readline, "")
-    process.send_signal(signal.SIGINT)
-    return process.communicate()
+class Script:
+    """The script with other constants, run as a user does on a machine without a screen."""
+
+    def __init__(self, folder, **constants):
+        self.folder = folder
+        edited = USUAL_PROCESS + edited_script(**constants)
+        (folder / "edited.py").write_text(edited, encoding="utf-8")
+        screen = ("DISPLAY", "WAYLAND_DISPLAY", "MPLBACKEND")
+        screenless = {name: value for name, value in os.environ.items() if name not in screen}
+        with open(folder / "out.txt", "w") as out, open(folder / "errors.txt", "w") as errors:
+            command = [sys.executable, "-u", "edited.py"]
+            self.process = subprocess.Popen(command, cwd=folder, env=screenless, stdout=out, stderr=errors)
+
+    def printed(self):
+        return (self.folder / "out.txt").read_text()
+
+    def errors(self):
+        return (self.folder / "errors.txt").read_text()
+
+    def prints(self, text, seconds):
+        """Waits until the script has printed the text or has ended, and returns whether it has printed it."""
+        end = time.monotonic() + seconds
+        while text not in self.printed() and self.process.poll() is None and time.monotonic() < end:
+            time.sleep(0.01)
+        return text in self.printed()
+
+    def interrupt(self, at, answer):
+        """Sends Ctrl-C when the script has printed `at`, and again until it has printed the answer.
+
+        For Keras loses one in a hundred: a bare `except:` in its `pythonify_logs` takes it.
+        """
+        assert self.prints(at, PATIENCE), self.errors()
+        for _ in range(5):
+            self.process.send_signal(signal.SIGINT)
+            if self.prints(answer, 5):
+                return
+        raise AssertionError(f"no answer to Ctrl-C: {self.printed()[-1000:]}")
+
+    def wait(self):
+        """Waits until the script ends; returns its exit code."""
+        return self.process.wait(PATIENCE)
+
+    def end(self):
+        """Ends the script wherever it is."""
+        self.process.kill()
+        self.process.wait()

@@ -51,6 +51,19 @@ def test_a_plot_that_cannot_be_written_is_shown_all_the_same(monkeypatch, tmp_pa
     assert shown
 
 
+def test_ctrl_c_while_drawing_ends_the_program_and_opens_no_window(run_main, monkeypatch, capsys):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(program, "check_constants", lambda: None)  # it asks the true backend
+    monkeypatch.setattr(plt, "get_backend", lambda: "tkagg")
+    monkeypatch.setattr(plt, "show", lambda **how: print("window", how))
+    monkeypatch.setattr(plt.Figure, "savefig", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run_main()
+    assert capsys.readouterr().out.endswith("Plotting Results\n")
+
+
 @pytest.mark.parametrize("ending", ["png", "pdf", "svg", "jpg"])
 def test_the_ending_of_a_picture_says_its_format(run_main, tmp_path, ending):
     start = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml", "jpg": b"\xff\xd8"}[ending]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import stateful_lstm as program
-from helpers import SCRIPT, edited_script, interrupt_at, new_model, series, start_script
+from helpers import PATIENCE, SCRIPT, edited_script, new_model, series
 
 
 def test_main_compares_with_predicting_no_change(run_main):
@@ -57,47 +57,30 @@ def test_the_progress_counts_stacks(run_main):
     assert re.findall("./. - ", run_main(XN=275, STACK=10)) == ["2/2 - "] * 3  # 11 batches, in two epochs and predicted
 
 
-def test_the_script_runs_as_it_is_without_a_screen(tmp_path):
-    process = start_script(tmp_path)
-    printed, errors = process.communicate()
-    assert process.returncode == 0, errors
-    assert "Warning" not in errors and "Traceback" not in errors
-    assert re.findall("Epoch .*", printed) == [f"Epoch {i} / 25" for i in range(25)]
-    all_losses = [float(loss) for loss in re.findall("loss: (.*)", printed)]
+def test_the_script_runs_as_it_is_without_a_screen(start_script, tmp_path):
+    script = start_script()
+    assert script.wait() == 0, script.errors()
+    assert "Warning" not in script.errors() and "Traceback" not in script.errors()
+    assert re.findall("Epoch .*", script.printed()) == [f"Epoch {i} / 25" for i in range(25)]
+    all_losses = [float(loss) for loss in re.findall("loss: (.*)", script.printed())]
     assert len(all_losses) == 25 and all_losses[-1] < 30
     assert plt.imread(tmp_path / "stateful_lstm.png").size > 0
 
 
-def test_ctrl_c_ends_the_training_and_plots_what_is_trained(tmp_path):
-    process = start_script(tmp_path, EPOCHS=10**9)
-    printed, errors = interrupt_at("Epoch 2 / 1000000000\n", process)
-    assert process.returncode == 0, errors
-    assert "Interrupted in epoch 2" in printed and "MSE of the prediction" in printed
+def test_ctrl_c_ends_the_training_and_plots_what_is_trained(start_script, tmp_path):
+    script = start_script(EPOCHS=10**9)
+    script.interrupt(at="Epoch 2 / 1000000000\n", answer="Interrupted in epoch")
+    assert script.wait() == 0, script.errors()
+    assert "MSE of the prediction" in script.printed()
     assert plt.imread(tmp_path / "stateful_lstm.png").size > 0
 
 
-def test_ctrl_c_while_predicting_says_so_in_one_line(tmp_path):
-    process = start_script(tmp_path, EPOCHS=1, XN=5000)
-    printed, errors = interrupt_at("Predicting\n", process)
-    assert process.returncode == 130
-    assert printed == "\nInterrupted before the end\n"
-    assert "Traceback" not in errors
-
-
-def test_ctrl_c_while_drawing_says_so_in_one_line_and_opens_no_window(tmp_path, monkeypatch, capsys):
-    def interrupt(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(plt.Figure, "savefig", interrupt)
-    monkeypatch.setattr(plt, "get_backend", lambda: "tkagg")
-    monkeypatch.setattr(plt, "switch_backend", lambda backend: None)
-    monkeypatch.setattr(plt, "show", lambda **how: print("window", how))
-    with pytest.raises(SystemExit) as exit:
-        exec(compile(edited_script(EPOCHS=1, XN=250), "edited.py", "exec"), {"__name__": "__main__"})
-    plt.close("all")
-    assert exit.value.code == 130
-    assert capsys.readouterr().out.endswith("Plotting Results\n\nInterrupted before the end\n")
+def test_ctrl_c_while_predicting_says_so_in_one_line(start_script):
+    script = start_script(EPOCHS=1, XN=5000)
+    script.interrupt(at="Predicting\n", answer="Interrupted")
+    assert script.wait() == 130
+    assert script.printed().endswith("Predicting\n\nInterrupted before the end\n")
+    assert "Traceback" not in script.errors()
 
 
 def test_a_notebook_runs_the_script_and_its_functions(tmp_path, monkeypatch):
@@ -113,7 +96,8 @@ def test_a_notebook_runs_the_script_and_its_functions(tmp_path, monkeypatch):
         "stateful_lstm.plot_results(expected_output, predicted_output)",
     ]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])
-    nbclient.NotebookClient(notebook, resources={"metadata": {"path": tmp_path}}).execute()
+    resources = {"metadata": {"path": tmp_path}}
+    nbclient.NotebookClient(notebook, timeout=PATIENCE, resources=resources).execute()
     outputs = [cell.outputs for cell in notebook.cells]
     printed = ["".join(o.text for o in cell if o.get("name") == "stdout") for cell in outputs]
     pictures = [sum("image/png" in o.get("data", {}) for o in cell) for cell in outputs]
@@ -149,7 +133,8 @@ def printed_by_another(tmp_path_factory):
     np.save(folder / "predicted.npy", program.predict(model, cos))
     environment = {**os.environ, "PYTHONPATH": str(SCRIPT.parent), "KERAS_BACKEND": "jax"}
     command = [sys.executable, "-c", LOAD]
-    return subprocess.check_output(command, cwd=folder, env=environment, text=True).splitlines()
+    printed = subprocess.check_output(command, cwd=folder, env=environment, text=True, timeout=PATIENCE)
+    return printed.splitlines()
 
 
 def test_importing_prints_nothing_and_keeps_to_tensorflow(printed_by_another):

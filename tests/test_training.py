@@ -150,6 +150,21 @@ def test_only_without_state_samples_do_not_depend_on_their_order(stateful):
     assert np.allclose(backwards[::-1], forwards, atol=1e-5) == (not stateful)
 
 
+def test_after_ctrl_c_the_states_are_reset(monkeypatch, capsys):
+    model = new_model()
+    fit = model.fit
+
+    def interrupted(*arguments, **settings):
+        fit(*arguments, **settings)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(model, "fit", interrupted)
+    assert program.train(model, *series(), epochs=3) == []
+    assert "Interrupted in epoch 0" in capsys.readouterr().out
+    for layer in model.layers[:2]:
+        assert not np.any(layer.states)
+
+
 @pytest.mark.parametrize("epochs_before", [0, 2])
 def test_after_a_loss_that_is_not_finite_training_goes_on_as_if_it_had_not_been(epochs_before):
     cos, expected_output = series()
