@@ -177,25 +177,28 @@ class StatefulSequential(keras.Sequential):
         return self.run_and_measure(super().test_step, data)
 
     def predict_step(self, data):
-        if isinstance(data, dict):
-            predicted = run_in_order(super().predict_step, data["cos"])
-        else:
-            predicted = super().predict_step(data)
-        return tf.reshape(predicted, (-1, *self.output_shape[1:]))
+        if not isinstance(data, dict):
+            return super().predict_step(data)
+        outputs = run_in_order(super().predict_step, data["cos"], self.outputs[0].dtype)
+        sample_shape = tf.shape(outputs)[2:]
+        return tf.reshape(outputs, tf.concat([[-1], sample_shape], axis=0))
 
     def run_and_measure(self, step, data):
         """Runs a step on a batch or on stacked batches; returns the metrics so far."""
-        if isinstance(data, dict):
-            run_in_order(lambda batch: step(batch)["loss"], (data["cos"], data["expected_output"]))
-        else:
-            step(data)
+        if not isinstance(data, dict):
+            return step(data)
+
+        def run(batch):
+            step(batch)
+            return True  # the loop wants a value; what the step changes are weights and metrics
+
+        run_in_order(run, (data["cos"], data["expected_output"]), tf.bool)
         return self.get_metrics_result()
 
 
-def run_in_order(step, batches):
-    """Runs a step on one batch after the other and returns what it returns for each, stacked."""
+def run_in_order(step, batches, dtype):
+    """Runs a step on one batch after the other; returns its outputs, of a dtype, stacked."""
     # One at a time, as each batch starts from the weights and states that the one before it left.
-    dtype = keras.config.floatx()
     return tf.map_fn(step, batches, parallel_iterations=1, fn_output_signature=dtype)
 
 
@@ -248,23 +251,33 @@ def stack_batches(model, cos, expected_output=None, stack=STACK):
     Takes (samples, tsteps, 1) and (samples, 1). Each element is a dict of up to `stack` batches
     under the arrays' names. Raises ValueError for other shapes and for a wrong `stack`.
     """
-    check(stack=stack)
-    check_batch_size("batch_size", model.input_shape[0], len(cos))
-    batches = {"cos": to_batches(cos, len(cos), model.input_shape, "cos")}
+    batch_size = model.input_shape[0]
+    check(stack=stack, batch_size=batch_size)
+    check_batch_size("batch_size", batch_size, len(cos))
+    batches = {"cos": to_batches("cos", cos, len(cos), model.input_shape)}
     if expected_output is not None:
-        expected = to_batches(expected_output, len(cos), model.output_shape, "expected_output")
+        expected = to_batches("expected_output", expected_output, len(cos), model.output_shape)
         batches["expected_output"] = expected
     options = tf.data.Options()
     options.autotune.enabled = False  # it has nothing to tune here, but can take 0.1 s to stop
     return tf.data.Dataset.from_tensor_slices(batches).batch(stack).with_options(options)
 
 
-def to_batches(array, samples, batch_shape, name):
-    """Returns an array cut into batches of a shape; raises ValueError if it has another one."""
-    shape = (samples, *batch_shape[1:])
-    if np.shape(array) != shape:
-        raise ValueError(f"{name} has the shape {np.shape(array)}: must be {shape}")
-    return np.reshape(array, (-1, *batch_shape)).astype(keras.config.floatx())
+def to_batches(name, array, samples, batch_shape):
+    """Returns an array cut into batches, (batches, *batch_shape), in which None fits any length.
+
+    Raises ValueError, with the name, for an array of another shape or number of samples.
+    """
+    batch_size, *sample_shape = batch_shape
+    shape = np.shape(array)
+    wanted = (samples, *sample_shape)
+    right = len(shape) == len(wanted)
+    for length, wanted_length in zip(shape, wanted):
+        if wanted_length is not None and length != wanted_length:
+            right = False
+    if not right:
+        raise ValueError(f"{name} has the shape {shape}: must be {wanted}")
+    return np.reshape(array, (-1, batch_size, *shape[1:])).astype(keras.config.floatx())
 
 
 # ---------------------------------------- The pictures ----------------------------------------

@@ -118,6 +118,57 @@ def test_predictions_have_the_width_of_the_models_last_layer():
     assert predicted_output.shape == (250, 3)
 
 
+@pytest.mark.parametrize(
+    "policy, last, dtype, jit_compile",  # last: dtype of the last layer; dtype: that of the predictions
+    [
+        ("float64", None, "float64", True),
+        ("mixed_float16", None, "float16", False),
+        ("mixed_bfloat16", None, "bfloat16", False),
+        ("float32", "float64", "float64", False),
+    ],
+)
+def test_in_every_dtype_stacks_give_what_arrays_give(policy, last, dtype, jit_compile):
+    cos, expected_output = series(50)
+
+    def results(stacked):
+        keras.utils.set_random_seed(0)
+        layers = [keras.layers.LSTM(2, stateful=True), keras.layers.Dense(1, dtype=last)]
+        model = program.StatefulSequential([keras.Input(batch_shape=(25, 1, 1)), *layers])
+        metrics = [keras.metrics.MeanAbsoluteError(dtype="float64")]
+        model.compile(loss="mse", metrics=metrics, jit_compile=jit_compile)
+        training = dict(x=cos, y=expected_output, batch_size=25)
+        predicting = dict(x=cos, batch_size=25)
+        if stacked:
+            training = dict(x=program.stack_batches(model, cos, expected_output))
+            predicting = dict(x=program.stack_batches(model, cos))
+        history = model.fit(**training, shuffle=False, verbose=0).history
+        model.reset_states()
+        numbers = [*history["loss"], *history["mean_absolute_error"], *model.evaluate(**training, verbose=0)]
+        model.reset_states()
+        return numbers, model.predict(**predicting, verbose=0)
+
+    usual = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        (numbers, predicted_output), (stacked_numbers, stacked_output) = results(False), results(True)
+    finally:
+        keras.config.set_dtype_policy(usual)
+    np.testing.assert_allclose(stacked_numbers, numbers, rtol=1e-6)
+    np.testing.assert_allclose(stacked_output.astype(float), predicted_output.astype(float), rtol=1e-6)
+    assert stacked_output.dtype == predicted_output.dtype == dtype
+
+
+def test_a_model_of_unknown_length_takes_arrays_and_stacks():
+    layers = [keras.layers.LSTM(2, return_sequences=True, stateful=True), keras.layers.Dense(1)]
+    model = program.StatefulSequential([keras.Input(batch_shape=(25, None, 1)), *layers])
+    model.compile(loss="mse", jit_compile=True)
+    cos, _ = series(50, tsteps=4)
+    predicted_output = model.predict(cos, batch_size=25, verbose=0)
+    model.reset_states()
+    np.testing.assert_allclose(program.predict(model, cos), predicted_output, atol=1e-6)
+    assert predicted_output.shape == (50, 4, 1)
+
+
 def test_the_states_go_on_from_one_prediction_to_the_next():
     cos, _ = series()
     model = new_model()
@@ -218,6 +269,7 @@ def test_a_wrong_argument_is_named_and_leaves_the_model_as_it_was(functions, set
         ((50, 1, 1), (50,), "expected_output"),
         ((50, 1, 1), (25, 1), "expected_output"),
         ((0, 1, 1), (0, 1), "batch_size"),
+        ((60, 1, 1), (60, 1), "batch_size = 25: must divide the number of samples, 60, as 20 or 30 would"),
     ],
 )
 def test_arrays_of_a_wrong_shape_are_named(cos_shape, expected_shape, name):
