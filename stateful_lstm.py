@@ -165,8 +165,8 @@ class StatefulSequential(keras.Sequential):
     """
 
     def reset_states(self):
-        """Sets the states of all layers to 0."""
-        for layer in self.layers:
+        """Sets the states of all layers to 0, those inside other layers too."""
+        for layer in self._flatten_layers():
             if hasattr(layer, "reset_state"):
                 layer.reset_state()
 
@@ -206,34 +206,47 @@ def run_in_order(step, batches, dtype):
 
 
 def train(model, cos, expected_output, epochs=EPOCHS, verbose=VERBOSE, stack=STACK):
-    """Trains in order, resets the states after each epoch, and returns the losses, a float each.
+    """Trains in order from reset states, resets them after each epoch, and returns the losses.
 
-    Takes (samples, tsteps, 1) and (samples, 1). Ctrl-C ends it early. Raises ValueError for wrong
-    arguments, and FloatingPointError for a loss that is not finite: the model is then as before
-    that epoch, with its states reset.
+    Takes (samples, tsteps, 1) and (samples, 1); returns a float for each epoch. Ctrl-C ends it
+    early. Raises ValueError for wrong arguments, and FloatingPointError for a loss or weights that
+    are not finite. Whatever ends it, the states are reset and the weights finite: those from before
+    the epoch, if need be.
     """
     check(epochs=epochs, verbose=verbose)
     batches = stack_batches(model, cos, expected_output, stack)
+    model.reset_states()
     model.optimizer.build(model.trainable_variables)  # else the first epoch could not be taken back
+    variables = model.variables + model.optimizer.variables
+    before = [variable.numpy() for variable in variables]
     losses = []
     try:
         for i in range(epochs):
             print("Epoch", i, "/", epochs)
-            variables = model.variables + model.optimizer.variables
-            before = [variable.numpy() for variable in variables]
             history = model.fit(batches, epochs=1, shuffle=False, verbose=verbose).history
             model.reset_states()
             [loss] = history["loss"]
-            if not np.isfinite(loss):
-                for variable, value in zip(variables, before):
-                    variable.assign(value)
-                message = f"the loss of epoch {i} is {loss}: is the series too large?"
-                raise FloatingPointError(message)
+            if not is_finite(model):
+                message = f"the loss of epoch {i} is {loss}, or a weight is not finite"
+                raise FloatingPointError(f"{message}: is the series too large?")
             losses.append(loss)
+            before = [variable.numpy() for variable in variables]
     except KeyboardInterrupt:
-        model.reset_states()
         print(f"\nInterrupted in epoch {i}: going on with what is trained so far")
+        if not is_finite(model):
+            print("but without that epoch, as its loss is not finite")
+    finally:
+        model.reset_states()
+        if not is_finite(model):
+            for variable, value in zip(variables, before):
+                variable.assign(value)
     return losses
+
+
+def is_finite(model):
+    """Returns whether the loss of the present epoch so far and all weights are finite numbers."""
+    values = [model.get_metrics_result()["loss"], *model.get_weights()]
+    return all(np.isfinite(value).all() for value in values)
 
 
 def predict(model, cos, verbose=VERBOSE, stack=STACK):

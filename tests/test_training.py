@@ -201,8 +201,27 @@ def test_only_without_state_samples_do_not_depend_on_their_order(stateful):
     assert np.allclose(backwards[::-1], forwards, atol=1e-5) == (not stateful)
 
 
-def test_after_ctrl_c_the_states_are_reset(monkeypatch, capsys):
-    model = new_model()
+def test_training_begins_with_the_states_reset():
+    cos, expected_output = series()
+    fresh, used = (program.build_model() for _ in range(2))
+    used.set_weights(fresh.get_weights())
+    program.predict(used, cos)
+    assert program.train(used, cos, expected_output, epochs=1) == program.train(fresh, cos, expected_output, epochs=1)
+
+
+def test_a_reset_reaches_layers_inside_of_layers():
+    inner = keras.Sequential([keras.layers.LSTM(2, return_sequences=True, stateful=True)])
+    both = keras.layers.Bidirectional(keras.layers.GRU(2, stateful=True))
+    model = program.StatefulSequential([keras.Input(batch_shape=(25, 1, 1)), inner, both])
+    states = inner.layers[0].states + both.forward_layer.states + both.backward_layer.states
+    model.predict(series()[0], batch_size=25, verbose=0)
+    assert all(np.any(state) for state in states)
+    model.reset_states()
+    assert not any(np.any(state) for state in states)
+
+
+def interrupt_after_fit(monkeypatch, model):
+    """Lets the model's fit end with Ctrl-C, after it has trained."""
     fit = model.fit
 
     def interrupted(*arguments, **settings):
@@ -210,10 +229,28 @@ def test_after_ctrl_c_the_states_are_reset(monkeypatch, capsys):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(model, "fit", interrupted)
+
+
+def test_after_ctrl_c_the_weights_are_those_trained_so_far_and_the_states_reset(monkeypatch, capsys):
+    model = new_model()
+    start = model.get_weights()
+    interrupt_after_fit(monkeypatch, model)
     assert program.train(model, *series(), epochs=3) == []
-    assert "Interrupted in epoch 0" in capsys.readouterr().out
+    assert capsys.readouterr().out.endswith("Interrupted in epoch 0: going on with what is trained so far\n")
+    assert not np.array_equal(model.get_weights()[0], start[0])
     for layer in model.layers[:2]:
         assert not np.any(layer.states)
+
+
+def test_after_ctrl_c_in_an_epoch_whose_loss_is_nan_the_model_is_as_before_that_epoch(monkeypatch, capsys):
+    cos, expected_output = series()
+    model = new_model()
+    program.train(model, cos, expected_output, epochs=1)
+    before = values(model)
+    interrupt_after_fit(monkeypatch, model)
+    program.train(model, cos, np.full_like(expected_output, np.nan), epochs=3)
+    assert "without that epoch, as its loss is not finite" in capsys.readouterr().out
+    assert_equal(values(model), before)
 
 
 @pytest.mark.parametrize("epochs_before", [0, 2])
