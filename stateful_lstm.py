@@ -82,13 +82,14 @@ def gen_cosine_amp(amp=AMP, period=PERIOD, x0=X0, xn=XN, step=STEP, k=K, tsteps=
     has the `tsteps` values up to x = x0 + i * step, the oldest first. Raises ValueError for a wrong
     setting and for values that are not finite.
     """
-    check(amp=amp, period=period, x0=x0, step=step, k=k, tsteps=tsteps)
-    require(is_whole(xn) and xn > x0, f"be a whole number of at least {x0 + 1}", xn=xn)
+    check(amp=amp, period=period, x0=x0, xn=xn, step=step, k=k, tsteps=tsteps)
+    require(xn > x0, "be above x0", xn=xn, x0=x0)
+    x0, xn, step, tsteps = int(x0), int(xn), int(step), int(tsteps)  # NumPy's could overflow
     samples = (xn - x0) * step
     last = x0 + step * np.arange(samples)  # x of each sample's latest value, (samples,)
     back = step * np.arange(tsteps - 1, -1, -1)  # from there to each of its values, (tsteps,)
     x = last[:, np.newaxis] - back  # (samples, tsteps)
-    cos = amp * np.cos(2 * np.pi * x / period) * np.exp(-k * x)
+    cos = float(amp) * np.cos(2 * np.pi * x / float(period)) * np.exp(-float(k) * x)
     require(np.isfinite(cos).all(), "give finite values", amp=amp, period=period, k=k)
     return cos[:, :, np.newaxis]
 
@@ -100,7 +101,8 @@ def gen_expected_output(cos, lahead=LAHEAD):
     for a wrong `lahead`.
     """
     check(lahead=lahead)
-    require(lahead < len(cos), f"be a whole number of at least 1, below {len(cos)}", lahead=lahead)
+    require(lahead < len(cos), f"be below the number of samples, {len(cos)}", lahead=lahead)
+    lahead = int(lahead)  # NumPy's could overflow
     values = cos[:, -1, 0]
     means = np.convolve(values[1:], np.ones(lahead), "valid") / lahead
     expected_output = np.zeros((len(cos), 1))
@@ -117,7 +119,7 @@ def build_model(batch_size=BATCH_SIZE, tsteps=TSTEPS, units=UNITS, stateful=STAT
     Raises ValueError for a wrong setting.
     """
     check(batch_size=batch_size, tsteps=tsteps, units=units, stateful=stateful)
-    batch_size, tsteps, units = int(batch_size), int(tsteps), int(units)  # Keras takes no NumPy's
+    batch_size, tsteps, units = int(batch_size), int(tsteps), int(units)  # Keras wants Python's
     keras1 = dict(
         recurrent_activation=keras1_hard_sigmoid,
         kernel_initializer=glorot_per_gate,
@@ -266,14 +268,14 @@ def stack_batches(model, cos, expected_output=None, stack=STACK):
     """
     batch_size = model.input_shape[0]
     check(stack=stack, batch_size=batch_size)
-    check_batch_size("batch_size", batch_size, len(cos))
+    check_batch_size(batch_size, len(cos), batch_size=batch_size)
     batches = {"cos": to_batches("cos", cos, len(cos), model.input_shape)}
     if expected_output is not None:
         expected = to_batches("expected_output", expected_output, len(cos), model.output_shape)
         batches["expected_output"] = expected
     options = tf.data.Options()
     options.autotune.enabled = False  # it has nothing to tune here, but can take 0.1 s to stop
-    return tf.data.Dataset.from_tensor_slices(batches).batch(stack).with_options(options)
+    return tf.data.Dataset.from_tensor_slices(batches).batch(int(stack)).with_options(options)
 
 
 def to_batches(name, array, samples, batch_shape):
@@ -355,13 +357,14 @@ def check_constants():
     """
     check(TSTEPS=TSTEPS, BATCH_SIZE=BATCH_SIZE, EPOCHS=EPOCHS, LAHEAD=LAHEAD, UNITS=UNITS)
     check(STATEFUL=STATEFUL, STACK=STACK, VERBOSE=VERBOSE)
-    check(AMP=AMP, PERIOD=PERIOD, X0=X0, STEP=STEP, K=K)
+    check(AMP=AMP, PERIOD=PERIOD, X0=X0, XN=XN, STEP=STEP, K=K)
     if SEED is not None:
         check(SEED=SEED)
-    require(is_whole(XN) and XN > X0, f"be a whole number of at least {X0 + 1}", XN=XN)
-    samples = (XN - X0) * STEP
-    require(LAHEAD < samples, f"be a whole number of at least 1, below {samples}", LAHEAD=LAHEAD)
-    check_batch_size("BATCH_SIZE", BATCH_SIZE, samples)
+    require(XN > X0, "be above X0", XN=XN, X0=X0)
+    samples = (int(XN) - int(X0)) * int(STEP)  # NumPy's could overflow
+    series = dict(XN=XN, X0=X0, STEP=STEP)
+    require(LAHEAD < samples, f"be below the number of samples, {samples}", LAHEAD=LAHEAD, **series)
+    check_batch_size(BATCH_SIZE, samples, BATCH_SIZE=BATCH_SIZE, **series)
     plt.switch_backend(plt.get_backend())  # else a backend that cannot run would fail at the end
     check_file("PLOT_FILE", PLOT_FILE, plt.Figure().canvas.get_supported_filetypes())
     with contextlib.suppress(ImportError):  # without pydot the model is not drawn
@@ -375,7 +378,7 @@ def check(**settings):
             case "tsteps" | "batch_size" | "epochs" | "lahead" | "units" | "step" | "stack":
                 right = is_whole(value) and value >= 1
                 must = "be a whole number of at least 1"
-            case "x0":
+            case "x0" | "xn":
                 right = is_whole(value)
                 must = "be a whole number"
             case "seed":
@@ -393,8 +396,8 @@ def check(**settings):
         require(right, must, **{name: value})
 
 
-def check_batch_size(name, size, samples):
-    """Raises ValueError, with the nearest sizes that would do, for a size that does not divide."""
+def check_batch_size(size, samples, **settings):
+    """Raises ValueError, with the settings and the nearest sizes, for a size that does not divide."""
     if samples > 0 and samples % size == 0:
         return
     small = [n for n in range(1, math.isqrt(samples) + 1) if samples % n == 0]
@@ -402,7 +405,7 @@ def check_batch_size(name, size, samples):
     below = max([n for n in divisors if n < size], default="none")
     above = min([n for n in divisors if n > size], default="none")
     must = f"divide the number of samples, {samples}, as {below} or {above} would"
-    require(False, must, **{name: size})
+    require(False, must, **settings)
 
 
 def check_file(name, path, endings):
@@ -429,9 +432,12 @@ def check_writable(name, path):
 
 def require(right, must, **settings):
     """Raises ValueError, with the settings' names and values and what they must, unless right."""
-    if not right:
-        named = " with ".join(f"{name} = {value!r}" for name, value in settings.items())
-        raise ValueError(f"{named}: must {must}")
+    if right:
+        return
+    first, *others = [f"{name} = {value!r}" for name, value in settings.items()]
+    if others:
+        first = f"{first} with {', '.join(others)}"
+    raise ValueError(f"{first}: must {must}")
 
 
 def is_whole(value):
@@ -442,7 +448,7 @@ def is_whole(value):
 def is_real(value):
     """Returns whether a value is a finite real number, Python's or NumPy's."""
     is_number = is_whole(value) or isinstance(value, (float, np.floating))
-    return is_number and abs(value) < np.inf
+    return is_number and -sys.float_info.max <= value <= sys.float_info.max
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The series and what is to be predicted from it."""
 
 import numpy as np
+import pytest
 
 import stateful_lstm as program
 
@@ -34,3 +35,30 @@ def test_expected_is_the_mean_of_the_next_values_and_0_where_there_are_none():
 def test_expected_is_made_of_the_latest_values_of_windows():
     windows, values = program.gen_cosine_amp(xn=100, tsteps=7), program.gen_cosine_amp(xn=100)
     np.testing.assert_array_equal(program.gen_expected_output(windows, 5), program.gen_expected_output(values, 5))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        dict(x0=np.int64(0), xn=np.int32(100)),
+        dict(xn=np.uint8(250), step=np.uint8(2)),
+        dict(xn=100, tsteps=np.uint32(3)),
+        dict(xn=100, amp=np.int8(-128), period=np.uint8(200), k=np.uint8(1)),
+        dict(xn=100, amp=np.float32(2), period=np.longdouble(40), k=np.float16(0.5)),
+    ],
+    ids=str,
+)
+def test_numbers_of_numpy_are_taken_as_what_they_are(settings):
+    plain = {}
+    for name, value in settings.items():
+        whole = isinstance(value, (int, np.integer))
+        plain[name] = int(value) if whole else float(value)
+    cos = program.gen_cosine_amp(**settings)
+    np.testing.assert_array_equal(cos, program.gen_cosine_amp(**plain))
+    assert cos.dtype == np.float64
+
+
+def test_a_number_of_values_ahead_may_be_numpys():
+    cos = program.gen_cosine_amp(xn=250)
+    ahead = program.gen_expected_output(cos, np.uint8(200))
+    np.testing.assert_array_equal(ahead, program.gen_expected_output(cos, 200))

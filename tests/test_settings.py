@@ -11,8 +11,8 @@ def refused(constants, right, *wrong):
     """Returns the parameters of the test below for values of one or more constants that are wrong."""
     return [(constant, value, right) for constant in constants.split() for value in wrong]
 
-COUNTS = "BATCH_SIZE TSTEPS UNITS EPOCHS LAHEAD STEP STACK"
 
+COUNTS = "BATCH_SIZE TSTEPS UNITS EPOCHS LAHEAD STEP STACK"
 FILES = "PLOT_FILE MODEL_FILE"
 
 
@@ -23,10 +23,11 @@ FILES = "PLOT_FILE MODEL_FILE"
         *refused("BATCH_SIZE", "divide the number of samples, 250, as 5 or 10 would", 7),
         *refused("BATCH_SIZE", "divide the number of samples, 250, as 25 or 50 would", 32),
         *refused("BATCH_SIZE", "divide the number of samples, 250, as 250 or none would", 10**12),
-        *refused("LAHEAD", "be a whole number of at least 1, below 250", 250),
-        *refused("XN", "be a whole number of at least 1", 0, 2.5, "250", None, True),
-        *refused("X0", "be a whole number", 0.5, "0", None, False),
-        *refused("AMP", "be a real number", "100", None, True, np.inf, np.nan, 1j),
+        *refused("LAHEAD", "be below the number of samples, 250", 250),
+        *refused("XN", "be above X0", 0, -3),
+        *refused("X0", "be above X0", 250),
+        *refused("X0 XN", "be a whole number", 0.5, "0", None, False),
+        *refused("AMP", "be a real number", "100", None, True, np.inf, np.nan, 1j, 10**400),
         *refused("PERIOD", "be a real number", "1000", None, True),
         *refused("K", "be a real number", "0", None, True),
         *refused("PERIOD", "give finite values", 0),
@@ -43,6 +44,21 @@ def test_a_wrong_setting_is_named_before_anything_is_written_or_trained(run_main
         run_main(**{constant: value})
     assert "Training" not in capsys.readouterr().out
     assert os.listdir() == []
+
+
+@pytest.mark.parametrize(
+    "constants, named",
+    [
+        ({"X0": 500, "XN": 500}, "XN = 500 with X0 = 500"),
+        ({"LAHEAD": 9, "X0": 7, "XN": 10, "STEP": 3}, "LAHEAD = 9 with XN = 10, X0 = 7, STEP = 3"),
+        ({"X0": 7, "XN": 10, "STEP": 3}, "BATCH_SIZE = 25 with XN = 10, X0 = 7, STEP = 3"),
+        ({"AMP": 1e308, "K": -1}, "amp = 1e+308 with period = 1000, k = -1"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.* encountered in")
+def test_a_condition_on_several_settings_names_them_all(run_main, constants, named):
+    with pytest.raises(ValueError, match=re.escape(named)):
+        run_main(**constants)
 
 
 @pytest.mark.parametrize("constant", ["PLOT_FILE", "MODEL_FILE"])
