@@ -10,6 +10,7 @@ here in its order and under its names. What this program says beyond it has one 
 """
 
 import contextlib
+import io
 import math
 import os
 import sys
@@ -366,9 +367,15 @@ def check_constants():
     require(LAHEAD < samples, f"be below the number of samples, {samples}", LAHEAD=LAHEAD, **series)
     check_batch_size(BATCH_SIZE, samples, BATCH_SIZE=BATCH_SIZE, **series)
     plt.switch_backend(plt.get_backend())  # else a backend that cannot run would fail at the end
-    check_file("PLOT_FILE", PLOT_FILE, plt.Figure().canvas.get_supported_filetypes())
-    with contextlib.suppress(ImportError):  # without pydot the model is not drawn
-        check_file("MODEL_FILE", MODEL_FILE, import_pydot().Dot().formats)
+    if PLOT_FILE is not None:
+        check_file("PLOT_FILE", PLOT_FILE, plt.Figure().canvas.get_supported_filetypes())
+        check_format("PLOT_FILE", PLOT_FILE)
+    if MODEL_FILE is not None:
+        with contextlib.suppress(ImportError):  # without pydot the model is not drawn
+            check_file("MODEL_FILE", MODEL_FILE, import_pydot().Dot().formats)
+            if PLOT_FILE is not None:
+                same = os.path.realpath(PLOT_FILE) == os.path.realpath(MODEL_FILE)
+                require(not same, "be another file", PLOT_FILE=PLOT_FILE, MODEL_FILE=MODEL_FILE)
 
 
 def check(**settings):
@@ -410,24 +417,30 @@ def check_batch_size(size, samples, **settings):
 
 def check_file(name, path, endings):
     """Raises OSError for a path that cannot be written, ValueError for one with another ending."""
-    if path is None:
-        return
-    is_path = isinstance(path, (str, os.PathLike)) and path != ""
-    if is_path:
-        check_writable(name, path)
-    right = is_path and get_ending(path) in endings
     choice = ", ".join(f".{ending}" for ending in sorted(endings))
-    require(right, f"be None or a file that ends with {choice}", **{name: path})
+    must = f"be None or a file that ends with {choice}"
+    is_path = isinstance(path, (str, os.PathLike)) and path != ""
+    require(is_path, must, **{name: path})
+    existed = os.path.exists(path)
+    try:
+        open(path, "ab").close()  # which leaves an old picture as it is
+    except (OSError, ValueError) as error:  # ValueError: of a name with a null character
+        must = f"be a file that can be written ({error})"
+        raise OSError(f"{name} = {path!r}: must {must}") from error
+    if not existed:
+        os.remove(os.path.realpath(path))  # what was made, and not a link to it
+    require(get_ending(path) in endings, must, **{name: path})
 
 
-def check_writable(name, path):
-    """Raises OSError unless a file can be written at the path."""
-    to_be_written = path
-    if not os.path.exists(path):
-        to_be_written = os.path.dirname(path) or "."
-    if os.path.isdir(path) or not os.access(to_be_written, os.W_OK):
-        must = "be a file that can be written, in a folder that exists"
-        raise OSError(f"{name} = {path!r}: must {must}")
+def check_format(name, path):
+    """Raises ValueError if matplotlib cannot write the format, like .pgf where there is no LaTeX."""
+    figure = plt.Figure(figsize=(1, 1))
+    figure.text(0, 0, "trial")
+    try:
+        figure.savefig(io.BytesIO(), format=get_ending(path))
+    except Exception as error:  # each format has errors of its own
+        must = f"be of a format that can be written here ({error})"
+        raise ValueError(f"{name} = {path!r}: must {must}") from error
 
 
 def require(right, must, **settings):

@@ -6,6 +6,8 @@ import re
 import numpy as np
 import pytest
 
+import stateful_lstm as program
+
 
 def refused(constants, right, *wrong):
     """Returns the parameters of the test below for values of one or more constants that are wrong."""
@@ -61,17 +63,49 @@ def test_a_condition_on_several_settings_names_them_all(run_main, constants, nam
         run_main(**constants)
 
 
-@pytest.mark.parametrize("constant", ["PLOT_FILE", "MODEL_FILE"])
-@pytest.mark.parametrize("path", ["no/such/folder.png", "."])
-def test_a_path_that_cannot_be_written_is_named_before_anything_is_computed(run_main, capsys, constant, path):
-    with pytest.raises(OSError, match=f"{constant} = {path!r}: must be a file that can be written"):
+@pytest.mark.parametrize("constant", FILES.split())
+@pytest.mark.parametrize(
+    "path",
+    ["no/such/folder.png", ".", "folder.png", "file.txt/plot.png", "dangling.png", "x" * 300 + ".png", "x\0.png"],
+)
+def test_a_path_that_cannot_be_written_is_named_before_anything_is_computed(run_main, tmp_path, capsys, constant, path):
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "file.txt").touch()
+    (tmp_path / "dangling.png").symlink_to("no/such/folder.png")
+    named = re.escape(f"{constant} = {path!r}: must be a file that can be written")
+    with pytest.raises(OSError, match=named):
         run_main(**{constant: path})
     assert capsys.readouterr().out == ""
 
 
-def test_a_write_protected_picture_is_named_before_anything_is_computed(run_main, tmp_path, monkeypatch, capsys):
-    (tmp_path / "stateful_lstm.png").touch()
-    monkeypatch.setattr(os, "access", lambda path, mode: path != "stateful_lstm.png")  # root may write any file
+def test_a_write_protected_picture_is_named_before_anything_is_computed(run_main, monkeypatch, capsys):
+    def protected(path, mode):
+        raise PermissionError(f"Permission denied: {path}")
+
+    monkeypatch.setattr(program, "open", protected, raising=False)  # as root may write any file
     with pytest.raises(OSError, match="PLOT_FILE = 'stateful_lstm.png': must be a file that can be written"):
         run_main()
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.filterwarnings("ignore:.* encountered in")
+def test_looking_whether_files_can_be_written_leaves_no_trace(run_main, tmp_path):
+    (tmp_path / "old.png").write_bytes(b"an old picture")
+    (tmp_path / "link.svg").symlink_to("new.svg")
+    with pytest.raises(ValueError):
+        run_main(PLOT_FILE="old.png", MODEL_FILE="link.svg", PERIOD=0)
+    assert sorted(os.listdir()) == ["link.svg", "old.png"]
+    assert (tmp_path / "old.png").read_bytes() == b"an old picture"
+
+
+def test_a_format_that_cannot_be_written_here_is_named_before_anything_is_computed(run_main, monkeypatch, capsys):
+    monkeypatch.setenv("PATH", "")  # so that there is no LaTeX
+    with pytest.raises(ValueError, match="PLOT_FILE = 'x.pgf': must be of a format that can be written here"):
+        run_main(PLOT_FILE="x.pgf", MODEL_FILE=None)
+    assert capsys.readouterr().out == ""
+
+
+def test_two_pictures_in_one_file_are_refused_by_both_names(run_main, capsys):
+    with pytest.raises(ValueError, match=r"PLOT_FILE = './x.svg' with MODEL_FILE = 'x.svg': must be another file"):
+        run_main(PLOT_FILE="./x.svg", MODEL_FILE="x.svg")
     assert capsys.readouterr().out == ""
