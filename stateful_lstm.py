@@ -24,6 +24,7 @@ import keras
 import matplotlib.pyplot as plt
 import numpy as np
 import tensorflow as tf
+from matplotlib.backends import BackendFilter, backend_registry
 
 TSTEPS = 1  # time steps in a sample, a window of the series that ends with its value
 BATCH_SIZE = 25  # samples in a batch; must divide the number of samples
@@ -39,7 +40,8 @@ XN = 50000  # the series has (XN - X0) * STEP samples
 STEP = 1  # x from one sample to the next
 K = 0.0001  # rate of the exponential decay, per x
 STACK = 250  # batches that Python starts at a time; the progress bar moves as often
-VERBOSE = 1 if sys.stdout.isatty() else 2  # Keras's progress: a bar in a terminal, else a line
+IN_TERMINAL = hasattr(sys.stdout, "isatty") and sys.stdout.isatty()  # stdout can be None
+VERBOSE = 1 if IN_TERMINAL else 2  # Keras's progress: 1 is a bar, 2 a line an epoch, 0 nothing
 PLOT_FILE = "stateful_lstm.png"  # picture of the result; its ending says the format; None: no file
 MODEL_FILE = "stateful_lstm_model.svg"  # picture of the model, by pydot and Graphviz; None: no file
 
@@ -341,7 +343,10 @@ def plot_results(expected_output, predicted_output, path=PLOT_FILE):
             print("Plot:", path)
     except Exception as error:  # and not KeyboardInterrupt, after which no window is to open
         failure = error
-    if plt.get_backend().lower() != "agg":  # what matplotlib takes where there is no screen
+    # Where there is no screen, matplotlib takes a backend that shows nothing.
+    if plt.get_backend().lower() in backend_registry.list_builtin(BackendFilter.NON_INTERACTIVE):
+        plt.close(fig)
+    else:
         plt.show(block=True)
     if failure is not None:
         raise failure

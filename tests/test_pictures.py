@@ -15,9 +15,11 @@ from helpers import series
 from stateful_lstm import keras
 
 
-def test_main_draws_expected_above_predicted_on_the_same_scale(run_main):
+def test_main_draws_expected_above_predicted_on_the_same_scale(run_main, monkeypatch):
+    saved = []
+    monkeypatch.setattr(plt.Figure, "savefig", lambda fig, *_, **settings: saved.append(fig))
     run_main()
-    top, bottom = plt.gcf().axes
+    top, bottom = saved[-1].axes
     assert (top.get_title(), bottom.get_title()) == ("Expected", "Predicted")
     assert top.get_position().y0 > bottom.get_position().y1
     assert top.get_ylim() == bottom.get_ylim()
@@ -27,7 +29,10 @@ def test_main_draws_expected_above_predicted_on_the_same_scale(run_main):
     assert all(ax.get_xlabel() and ax.get_ylabel() for ax in (top, bottom))
 
 
-@pytest.mark.parametrize("backend, windows", [("agg", ""), ("tkagg", "window {'block': True}\n")])
+@pytest.mark.parametrize(
+    "backend, windows",
+    [("agg", ""), ("pdf", ""), ("tkagg", "window {'block': True}\n"), ("inline", "window {'block': True}\n")],
+)
 @pytest.mark.parametrize("path, line", [("plot.png", "Plot: plot.png\n"), (None, "")])
 def test_a_window_is_shown_after_the_line_of_the_file_and_only_where_there_is_a_screen(
     monkeypatch, tmp_path, capsys, backend, windows, path, line
@@ -39,6 +44,24 @@ def test_a_window_is_shown_after_the_line_of_the_file_and_only_where_there_is_a_
     plt.close("all")
     assert capsys.readouterr().out == line + windows
     assert os.listdir() == [path] * (path is not None)
+
+
+def test_a_picture_that_is_not_shown_is_closed(tmp_path):
+    for _ in range(3):
+        program.plot_results(np.zeros((9, 1)), np.zeros((9, 1)), tmp_path / "plot.png")
+    assert plt.get_fignums() == []
+
+
+def test_a_window_is_shown_inside_of_somebodys_except_too(monkeypatch):
+    shown = []
+    monkeypatch.setattr(plt, "get_backend", lambda: "tkagg")
+    monkeypatch.setattr(plt, "show", lambda **how: shown.append(how))
+    try:
+        raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        program.plot_results(np.zeros((9, 1)), np.zeros((9, 1)), None)
+    plt.close("all")
+    assert shown
 
 
 def test_a_plot_that_cannot_be_written_is_shown_all_the_same(monkeypatch, tmp_path):
