@@ -68,8 +68,7 @@ def main():
 
     print("Predicting")
     predicted_output = predict(model, cos, VERBOSE, STACK)
-    print("MSE of the prediction:", np.mean((predicted_output - expected_output) ** 2))
-    print('MSE of "no change", the latest value:', np.mean((cos[:, -1] - expected_output) ** 2))
+    print_mse(cos, expected_output, predicted_output, LAHEAD)
 
     print("Plotting Results")
     plot_results(expected_output, predicted_output, PLOT_FILE)
@@ -261,6 +260,20 @@ def predict(model, cos, verbose=VERBOSE, stack=STACK):
     """
     check(verbose=verbose)
     return model.predict(stack_batches(model, cos, stack=stack), verbose=verbose)
+
+
+def print_mse(cos, expected_output, predicted_output, lahead=LAHEAD):
+    """Prints the MSE of the predictions and that of "no change", which takes the latest value.
+
+    Takes (samples, tsteps, 1), (samples, 1) and (samples, 1). Leaves out the last `lahead` samples,
+    for which 0 is expected only because they have no value ahead.
+    """
+    known = slice(0, len(cos) - int(lahead))
+    expected = expected_output[known]
+    latest = cos[known, -1]
+    print("MSE of the prediction:", np.mean((predicted_output[known] - expected) ** 2))
+    print('MSE of "no change", the latest value:', np.mean((latest - expected) ** 2))
+    print(f"(both without the last {lahead} of {len(cos)} samples, with no value ahead)")
 
 
 def stack_batches(model, cos, expected_output=None, stack=STACK):

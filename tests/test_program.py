@@ -15,10 +15,23 @@ import stateful_lstm as program
 from helpers import PATIENCE, SCRIPT, edited_script, new_model, series
 
 
-def test_main_compares_with_predicting_no_change(run_main):
-    cos, expected_output = series()
-    mse = np.mean((cos[:, 0] - expected_output) ** 2)
-    assert f'MSE of "no change", the latest value: {mse}\n' in run_main()
+@pytest.mark.parametrize("lahead", [1, 3])
+def test_both_mses_are_of_the_samples_that_have_values_ahead(run_main, monkeypatch, lahead):
+    predicted = []
+    predict = program.predict
+
+    def predict_and_keep(*arguments):
+        predicted.append(predict(*arguments))
+        return predicted[0]
+
+    monkeypatch.setattr(program, "predict", predict_and_keep)
+    printed = run_main(LAHEAD=lahead)
+    cos = program.gen_cosine_amp(xn=250)[:-lahead, 0]
+    expected_output = program.gen_expected_output(program.gen_cosine_amp(xn=250), lahead)[:-lahead]
+    mse = np.mean((predicted[0][:-lahead] - expected_output) ** 2)
+    no_change = np.mean((cos - expected_output) ** 2)
+    assert f'MSE of the prediction: {mse}\nMSE of "no change", the latest value: {no_change}\n' in printed
+    assert f"(both without the last {lahead} of 250 samples, with no value ahead)" in printed
 
 
 def test_a_seed_repeats_the_whole_run(run_main):
