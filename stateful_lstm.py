@@ -2,8 +2,8 @@
 
 The original is a blog post (Taeyoung Kim, 2017-02-04, "순환 신경망 모델 만들어보기"). Its parts stand
 here in its order and under its names. What this program says beyond it has one of three reasons:
-- Keras 3 has other defaults. `keras1_hard_sigmoid`, `glorot_per_gate` and RMSprop's epsilon bring
-  back those of Keras 1.2.
+- Keras 3 has other defaults. `keras1_hard_sigmoid`, `draw_weights` and RMSprop's epsilon bring back
+  those of Keras 1.2, so that the same seed gives the same run.
 - Keras 3 has no `model.reset_states()`, and starting small batches takes most of its time.
   `StatefulSequential` has the method, and starts many batches at once.
 - Constants can be edited and functions imported, so both are checked. Pictures go to files too.
@@ -32,7 +32,7 @@ EPOCHS = 25  # times that the series is trained on
 LAHEAD = 1  # values ahead whose mean is to be predicted
 UNITS = 50  # units in each of the two LSTM layers
 STATEFUL = True  # whether a batch starts from the states in which the batch before it ended
-SEED = 1  # of the starting weights; None for other ones in every run
+SEED = 1  # starts where Keras 1.2.2 starts after np.random.seed(1); None: anew in every run
 AMP = 100  # amplitude of the cosine at x = 0
 PERIOD = 1000  # period of the cosine, in x
 X0 = 0  # x of the first sample
@@ -124,8 +124,7 @@ def build_model(batch_size=BATCH_SIZE, tsteps=TSTEPS, units=UNITS, stateful=STAT
     batch_size, tsteps, units = int(batch_size), int(tsteps), int(units)  # Keras wants Python's
     keras1 = dict(
         recurrent_activation=keras1_hard_sigmoid,
-        kernel_initializer=glorot_per_gate,
-        recurrent_initializer=glorot_per_gate,
+        recurrent_initializer="glorot_uniform",  # Keras 3 starts orthogonal
         unroll=tsteps == 1,  # many steps would take minutes to compile
     )
     model = StatefulSequential([
@@ -134,6 +133,7 @@ def build_model(batch_size=BATCH_SIZE, tsteps=TSTEPS, units=UNITS, stateful=STAT
         keras.layers.LSTM(units, stateful=stateful, **keras1),
         keras.layers.Dense(1),
     ])
+    draw_weights(model)
     # Keras 1.2 divides by sqrt(v) + 1e-8, Keras 3 by sqrt(v + epsilon). With the square of 1e-8
     # for epsilon the two are equal where v is 0 and where it is large.
     rmsprop = keras.optimizers.RMSprop(epsilon=1e-16)
@@ -147,16 +147,38 @@ def keras1_hard_sigmoid(x):
     return keras.ops.clip(0.2 * x + 0.5, 0.0, 1.0)
 
 
-@keras.saving.register_keras_serializable("stateful_lstm")
-def glorot_per_gate(shape, dtype=None):
-    """Draws an LSTM kernel, (inputs, 4 * units), Glorot uniform for each gate by itself.
+def draw_weights(model):
+    """Draws the Glorot uniform kernels of LSTM and Dense layers as Keras 1.2.2 does, in its order.
 
-    So does Keras 1.2.2 (recurrent.py), with NumPy. Keras 3 takes the four gates for one layer with
-    4 * units, which gives a smaller limit, and draws recurrent kernels orthogonal.
+    So `np.random.seed` starts the model where it starts there (recurrent.py, initializations.py),
+    where each gate is drawn by itself; Keras 3 draws the four as one. Layers of other classes or
+    with other initializers stay as they are.
     """
-    inputs, units = shape[0], shape[1] // 4
-    limit = np.sqrt(6 / (inputs + units))
-    return np.random.uniform(-limit, limit, shape).astype(dtype)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.LSTM) and starts_glorot_uniform(layer):
+            inputs, units = layer.cell.kernel.shape[0], layer.units
+            kernels, recurrent_kernels = [], []
+            for _ in ("input", "forget", "cell", "output"):
+                kernels.append(draw_glorot_uniform(inputs, units))
+                recurrent_kernels.append(draw_glorot_uniform(units, units))
+            layer.cell.kernel.assign(np.hstack(kernels))
+            layer.cell.recurrent_kernel.assign(np.hstack(recurrent_kernels))
+        elif isinstance(layer, keras.layers.Dense) and starts_glorot_uniform(layer):
+            layer.kernel.assign(draw_glorot_uniform(*layer.kernel.shape))
+
+
+def starts_glorot_uniform(layer):
+    """Returns whether all kernels of an LSTM or Dense layer are to start Glorot uniform."""
+    initializers = [layer.kernel_initializer]
+    if isinstance(layer, keras.layers.LSTM):
+        initializers.append(layer.recurrent_initializer)
+    return all(isinstance(one, keras.initializers.GlorotUniform) for one in initializers)
+
+
+def draw_glorot_uniform(rows, columns):
+    """Draws a kernel, (rows, columns), from NumPy's global generator."""
+    limit = np.sqrt(6 / (rows + columns))
+    return np.random.uniform(-limit, limit, (rows, columns))
 
 
 @keras.saving.register_keras_serializable("stateful_lstm")
@@ -422,7 +444,7 @@ def check(**settings):
 
 
 def check_batch_size(size, samples, **settings):
-    """Raises ValueError, with the settings and the nearest sizes, for a size that does not divide."""
+    """Raises ValueError, with the settings and what would do, unless a size divides the samples."""
     if samples > 0 and samples % size == 0:
         return
     small = [n for n in range(1, math.isqrt(samples) + 1) if samples % n == 0]
@@ -451,7 +473,7 @@ def check_file(name, path, endings):
 
 
 def check_format(name, path):
-    """Raises ValueError if matplotlib cannot write the format, like .pgf where there is no LaTeX."""
+    """Raises ValueError for a format that cannot be written here, like .pgf without LaTeX."""
     figure = plt.Figure(figsize=(1, 1))
     figure.text(0, 0, "trial")
     try:

@@ -42,28 +42,39 @@ def test_predictions_after_training_are_those_of_keras_1(recorded):
     np.testing.assert_allclose(recorded["after"], recorded["predicted_after"], rtol=0, atol=0.1)
 
 
-def gate_blocks(seed=0):
-    """Returns (inputs, kernel) of the four gates of the four kernels of a new model: 16 blocks."""
-    keras.utils.set_random_seed(seed)
-    weights = dict(zip(WEIGHTS, build_model().get_weights(), strict=True))
+def test_a_seed_starts_where_keras_1_starts_to_the_last_bit(recorded):
+    keras.utils.set_random_seed(11)
+    for name, weight in zip(WEIGHTS, build_model().get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, recorded[name], err_msg=name)
+
+
+@pytest.mark.parametrize("seed", [1, 5, 7])  # of the eight those that see most: 7 a wrong epsilon
+def test_a_seeds_losses_are_those_of_the_same_seed_under_keras_1(monkeypatch, seed):
+    monkeypatch.setattr(program, "build_model", new_model)
+    _, keras_1 = losses.read_recorded()
+    _, (first, second) = losses.run(seed, epochs=2)
+    assert first == pytest.approx(keras_1[0, seed], rel=0.003)
+    assert second == pytest.approx(keras_1[1, seed], rel=0.04)
+
+
+def test_two_seeds_give_other_starting_weights():
+    starts = []
+    for seed in (3, 4):
+        keras.utils.set_random_seed(seed)
+        starts.append(build_model().get_weights())
+    for name, one, other in zip(WEIGHTS, *starts, strict=True):
+        assert "bias" in name or not np.isclose(one, other).all()
+
+
+def test_every_gate_starts_glorot_uniform_for_itself_whatever_the_size():
+    weights = dict(zip(WEIGHTS, build_model(batch_size=5, tsteps=3, units=80).get_weights(), strict=True))
     kernels = [weight for name, weight in weights.items() if "lstm" in name and "kernel" in name]
-    return [(len(kernel), block) for kernel in kernels for block in np.split(kernel, 4, axis=1)]
-
-
-def test_every_gate_starts_glorot_uniform_for_itself():
-    blocks = gate_blocks()
-    assert len(blocks) == 16
-    for inputs, block in blocks:
-        limit = np.sqrt(6 / (inputs + 50))
-        assert 0.85 * limit < block.max() <= limit
-        assert -limit <= block.min() < -0.85 * limit
-        assert block.std() == pytest.approx(limit / np.sqrt(3), rel=0.2)
-
-
-def test_no_two_gates_start_equal():
-    blocks = [block for _, block in gate_blocks()]
-    for i, block in enumerate(blocks):
-        assert not any(np.array_equal(block, other) for other in blocks[:i])
+    for kernel in kernels:
+        limit = np.sqrt(6 / (len(kernel) + 80))
+        for gate in np.split(kernel, 4, axis=1):
+            assert 0.85 * limit < gate.max() <= limit
+            assert -limit <= gate.min() < -0.85 * limit
+            assert gate.std() == pytest.approx(limit / np.sqrt(3), rel=0.2)
 
 
 def test_only_the_forget_gates_have_a_bias_at_the_start():
@@ -72,22 +83,37 @@ def test_only_the_forget_gates_have_a_bias_at_the_start():
         np.testing.assert_array_equal(bias, [0, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0])
 
 
-def test_a_seed_repeats_the_starting_weights():
-    for (_, one), (_, other) in zip(gate_blocks(seed=3), gate_blocks(seed=3)):
-        np.testing.assert_array_equal(one, other)
+def edited_model():
+    """Returns a model as somebody might edit the list of layers, before any weights are drawn."""
+    return program.StatefulSequential([
+        keras.Input(batch_shape=(25, 1, 1)),
+        keras.layers.LSTM(4, return_sequences=True, stateful=True, recurrent_initializer="glorot_uniform"),
+        keras.layers.Dropout(0.1),
+        keras.layers.GRU(4, return_sequences=True, stateful=True),
+        keras.layers.LSTM(4, stateful=True, kernel_initializer="ones"),
+        keras.layers.Dense(4, kernel_initializer="zeros"),
+        keras.layers.Dense(3),
+    ])
 
 
-def test_two_seeds_give_other_starting_weights():
-    for (_, one), (_, other) in zip(gate_blocks(seed=3), gate_blocks(seed=4)):
-        assert not np.isclose(one, other).all()
+def test_only_layers_of_keras_1_that_were_given_no_other_initializer_are_drawn():
+    model = edited_model()
+    before = [layer.get_weights() for layer in model.layers]
+    program.draw_weights(model)
+    after = [layer.get_weights() for layer in model.layers]
+    drawn = [not all(map(np.array_equal, *start)) for start in zip(before, after, strict=True)]
+    assert drawn == [True, False, False, False, False, True]
 
 
-def test_the_loss_curve_is_that_of_keras_1(monkeypatch):
-    monkeypatch.setattr(program, "build_model", new_model)
-    _, keras_1 = losses.read_recorded()
-    ours = np.mean([losses.run(seed, epochs=8)[1] for seed in range(4)], axis=0)
-    np.testing.assert_allclose(ours[:6], keras_1.mean(axis=1)[:6], rtol=0.1)
-    np.testing.assert_allclose(ours[6:], keras_1.mean(axis=1)[6:8], rtol=0.2)
+def test_an_edited_list_of_layers_trains():
+    cos, expected_output = series()
+    model = edited_model()
+    program.draw_weights(model)
+    model.compile(loss="mse", optimizer="rmsprop")
+    three = np.repeat(expected_output, 3, axis=1)
+    first, *_, last = program.train(model, cos, three, epochs=4, verbose=0)
+    assert last < first
+    assert program.predict(model, cos).shape == (250, 3)
 
 
 @pytest.mark.parametrize("tsteps, unroll", [(1, True), (2, False), (50, False)])  # 50 unrolled compile for minutes
