@@ -1,6 +1,6 @@
-"""Times this program against plain Keras 3, all on this machine and in one run: python tests/benchmark.py
+"""Times this program against plain Keras 3, in turn on one machine: python tests/benchmark.py
 
-It takes between three and four minutes.
+It takes about three minutes.
 """
 
 import contextlib
@@ -62,7 +62,7 @@ def run_plain():
 
 
 def run_long():
-    """Trains this program on the long series; prints the seconds of its second epoch and MiB of memory."""
+    """Trains on the long series; prints the seconds of its second epoch and MiB of memory."""
     cos = program.gen_cosine_amp(xn=LONG)
     expected_output = program.gen_expected_output(cos)
     model = program.build_model()
@@ -71,14 +71,14 @@ def run_long():
 
 
 def run_alone(function):
-    """Runs a function of this file in a process of its own; returns its seconds and its last line."""
+    """Runs a function of this file in a process of its own; returns its seconds and last line."""
     print(f"... {function} in a process of its own", flush=True)
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         code = f"import sys; sys.path.insert(0, {HERE!r}); import benchmark; benchmark.{function}()"
         command = [sys.executable, "-c", code]
-        printed = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
-    return time.perf_counter() - start, printed.splitlines()[-1]
+        done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+    return time.perf_counter() - start, done.stdout.splitlines()[-1]
 
 
 def main():
@@ -95,7 +95,8 @@ def main():
     for i in range(ROUNDS):  # in turn, so that a slow minute of the machine is slow for all
         for name, epoch in epochs.items():
             times[name].append(seconds(epoch))
-        print(f"... round {i + 1} of {ROUNDS}:", *(f"{t[-1]:.2f}" for t in times.values()), "s", flush=True)
+        latest = [f"{t[-1]:.2f}" for t in times.values()]
+        print(f"... round {i + 1} of {ROUNDS}:", *latest, "s", flush=True)
     predicting = seconds(program.predict, ours, cos)
     _, line = run_alone("run_long")
     long, memory = map(float, line.split())
@@ -104,14 +105,16 @@ def main():
 
     best = {name: min(t) for name, t in times.items()}
     epoch = best["this program"]
-    print("\n| one epoch | best, s | times this program | first, compiling included, s |\n|---|---|---|---|")
+    print("\n| one epoch | best, s | times this program | first, compiling included, s |")
+    print("|---|---|---|---|")
     for name, t in times.items():
         print(f"| {name} | {best[name]:.2f} | {best[name] / epoch:.1f} | {t[0]:.1f} |")
-    print(f"\nPredicting the series, compiling included: {predicting:.2f} s, {predicting / epoch:.1f} epochs")
+    print(f"\nPredicting, compiling included: {predicting:.2f} s, {predicting / epoch:.1f} epochs")
     a_sample = long / LONG * 50000 / epoch
-    print(f"{LONG} samples: {long:.1f} s an epoch, {a_sample:.2f} times as long a sample, {memory:.0f} MiB")
-    ratio = whole_plain / whole
-    print(f"Whole run, from import to plot: {whole:.1f} s, plain Keras {whole_plain:.1f} s, {ratio:.1f} times that")
+    print(f"{LONG} samples: {long:.1f} s an epoch, {memory:.0f} MiB,", end=" ")
+    print(f"{a_sample:.2f} times as long a sample")
+    print(f"Whole run, from import to plot: {whole:.1f} s,", end=" ")
+    print(f"plain Keras {whole_plain:.1f} s, {whole_plain / whole:.1f} times that")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 @pytest.fixture
 def run_main(monkeypatch, tmp_path, capsys):
-    """Returns a function that runs main() with other constants in a temporary folder; it returns the output."""
+    """Returns a function that runs main() with other constants and returns what is printed."""
     # Imported here, as the process that only hands out the tests needs no TensorFlow.
     import matplotlib.pyplot as plt
 
@@ -34,7 +34,7 @@ def run_main(monkeypatch, tmp_path, capsys):
 
 @pytest.fixture
 def start_script(tmp_path):
-    """Returns a function that starts the script with other constants in a temporary folder, a helpers.Script."""
+    """Returns a function that starts the script with other constants, as a helpers.Script."""
     from helpers import Script
 
     scripts = []

@@ -21,7 +21,7 @@ compiled = {}  # by their settings, the models that tests had
 
 
 def new_model(batch_size=25, tsteps=1, units=50, stateful=True):
-    """Returns what build_model does, but a model that an earlier test compiled, set back, if there is one."""
+    """Returns what build_model does, but with a model that an earlier test compiled, set back."""
     new = build_model(batch_size, tsteps, units, stateful)
     model = compiled.setdefault((batch_size, tsteps, units, stateful), new)
     for each in (new, model):
@@ -34,7 +34,8 @@ def new_model(batch_size=25, tsteps=1, units=50, stateful=True):
 
 def variables(model):
     """Returns all that an epoch changes: weights, the optimizer's averages, states."""
-    return model.variables + model.optimizer.variables + [s for layer in model.layers[:2] for s in layer.states or []]
+    states = [state for layer in model.layers[:2] for state in layer.states or []]
+    return model.variables + model.optimizer.variables + states
 
 
 def values(model):
@@ -83,7 +84,9 @@ class Script:
         screenless = {name: value for name, value in os.environ.items() if name not in screen}
         with open(folder / "out.txt", "w") as out, open(folder / "errors.txt", "w") as errors:
             command = [sys.executable, "-u", "edited.py"]
-            self.process = subprocess.Popen(command, cwd=folder, env=screenless, stdout=out, stderr=errors)
+            self.process = subprocess.Popen(
+                command, cwd=folder, env=screenless, stdout=out, stderr=errors
+            )
 
     def printed(self):
         return (self.folder / "out.txt").read_text()
@@ -92,7 +95,7 @@ class Script:
         return (self.folder / "errors.txt").read_text()
 
     def prints(self, text, seconds):
-        """Waits until the script has printed the text or has ended, and returns whether it has printed it."""
+        """Waits until the script has printed the text or ended; returns whether it has."""
         end = time.monotonic() + seconds
         while text not in self.printed() and self.process.poll() is None and time.monotonic() < end:
             time.sleep(0.01)

@@ -18,7 +18,7 @@ WEIGHTS = (
 
 @pytest.fixture(scope="module")
 def recorded():
-    """The run of Keras 1.2.2 in keras_1_2_2.npz, and the same run of this program from its weights."""
+    """The run of Keras 1.2.2 in keras_1_2_2.npz, and that of this program from its weights."""
     run = dict(np.load(Path(__file__).with_name("keras_1_2_2.npz")))
     cos, expected_output = series(2500)
     model = new_model()
@@ -67,7 +67,8 @@ def test_two_seeds_give_other_starting_weights():
 
 
 def test_every_gate_starts_glorot_uniform_for_itself_whatever_the_size():
-    weights = dict(zip(WEIGHTS, build_model(batch_size=5, tsteps=3, units=80).get_weights(), strict=True))
+    start = build_model(batch_size=5, tsteps=3, units=80).get_weights()
+    weights = dict(zip(WEIGHTS, start, strict=True))
     kernels = [weight for name, weight in weights.items() if "lstm" in name and "kernel" in name]
     for kernel in kernels:
         limit = np.sqrt(6 / (len(kernel) + 80))
@@ -85,15 +86,16 @@ def test_only_the_forget_gates_have_a_bias_at_the_start():
 
 def edited_model():
     """Returns a model as somebody might edit the list of layers, before any weights are drawn."""
-    return program.StatefulSequential([
-        keras.Input(batch_shape=(25, 1, 1)),
-        keras.layers.LSTM(4, return_sequences=True, stateful=True, recurrent_initializer="glorot_uniform"),
+    glorot_uniform = dict(recurrent_initializer="glorot_uniform")
+    layers = [
+        keras.layers.LSTM(4, return_sequences=True, stateful=True, **glorot_uniform),
         keras.layers.Dropout(0.1),
         keras.layers.GRU(4, return_sequences=True, stateful=True),
-        keras.layers.LSTM(4, stateful=True, kernel_initializer="ones"),
+        keras.layers.LSTM(4, stateful=True, kernel_initializer="ones", **glorot_uniform),
         keras.layers.Dense(4, kernel_initializer="zeros"),
         keras.layers.Dense(3),
-    ])
+    ]
+    return program.StatefulSequential([keras.Input(batch_shape=(25, 1, 1)), *layers])
 
 
 def test_only_layers_of_keras_1_that_were_given_no_other_initializer_are_drawn():
@@ -116,7 +118,7 @@ def test_an_edited_list_of_layers_trains():
     assert program.predict(model, cos).shape == (250, 3)
 
 
-@pytest.mark.parametrize("tsteps, unroll", [(1, True), (2, False), (50, False)])  # 50 unrolled compile for minutes
+@pytest.mark.parametrize("tsteps, unroll", [(1, True), (2, False), (50, False)])
 def test_only_a_single_step_is_unrolled(tsteps, unroll):
     model = build_model(tsteps=tsteps)
     assert [layer.unroll for layer in model.layers[:2]] == [unroll, unroll]

@@ -31,7 +31,12 @@ def test_main_draws_expected_above_predicted_on_the_same_scale(run_main, monkeyp
 
 @pytest.mark.parametrize(
     "backend, windows",
-    [("agg", ""), ("pdf", ""), ("tkagg", "window {'block': True}\n"), ("inline", "window {'block': True}\n")],
+    [
+        ("agg", ""),
+        ("pdf", ""),
+        ("tkagg", "window {'block': True}\n"),
+        ("inline", "window {'block': True}\n"),
+    ],
 )
 @pytest.mark.parametrize("path, line", [("plot.png", "Plot: plot.png\n"), (None, "")])
 def test_a_window_is_shown_after_the_line_of_the_file_and_only_where_there_is_a_screen(
@@ -114,15 +119,19 @@ def test_a_backend_that_cannot_run_fails_before_anything_is_computed(run_main, m
 @pytest.mark.skipif(not shutil.which("dot"), reason="needs Graphviz")
 def test_the_model_is_drawn_with_its_layers_and_shapes(run_main, tmp_path):
     assert "No picture" not in run_main()
-    drawing = "".join(xml.etree.ElementTree.parse(tmp_path / "stateful_lstm_model.svg").getroot().itertext())
+    picture = xml.etree.ElementTree.parse(tmp_path / "stateful_lstm_model.svg")
+    drawing = "".join(picture.getroot().itertext())
     assert drawing.count("LSTM") == 2 and drawing.count("Dense") == 1
     assert "(25, 1, 50)" in drawing
 
 
 @pytest.mark.parametrize(
-    "trouble, what", [("pydot", "pydot"), ("graphviz", '"dot" not found'), ("failing", "returned code: 3")]
+    "trouble, what",
+    [("pydot", "pydot"), ("graphviz", '"dot" not found'), ("failing", "returned code: 3")],
 )
-def test_a_picture_of_the_model_that_fails_costs_one_line(run_main, tmp_path, monkeypatch, trouble, what):
+def test_a_picture_of_the_model_that_fails_costs_one_line(
+    run_main, tmp_path, monkeypatch, trouble, what
+):
     if trouble == "pydot":
         monkeypatch.setitem(sys.modules, "pydot", None)
     else:

@@ -10,7 +10,8 @@ def test_the_series_is_that_of_the_post():
     cos = program.gen_cosine_amp(amp=3, period=40, x0=10, xn=60, k=0.01)
     x = np.arange(10, 60)
     assert cos.shape == (50, 1, 1) and cos.dtype == np.float64
-    np.testing.assert_allclose(cos[:, 0, 0], 3 * np.cos(2 * np.pi * x / 40) * np.exp(-0.01 * x), rtol=1e-12)
+    expected = 3 * np.cos(2 * np.pi * x / 40) * np.exp(-0.01 * x)
+    np.testing.assert_allclose(cos[:, 0, 0], expected, rtol=1e-12)
 
 
 def test_a_step_of_two_gives_twice_the_samples_two_apart():
@@ -29,12 +30,14 @@ def test_a_sample_is_the_window_that_ends_with_its_value_oldest_first():
 def test_expected_is_the_mean_of_the_next_values_and_0_where_there_are_none():
     cos = np.arange(6.0).reshape(6, 1, 1)
     np.testing.assert_array_equal(program.gen_expected_output(cos), [[1], [2], [3], [4], [5], [0]])
-    np.testing.assert_array_equal(program.gen_expected_output(cos, 3), [[2], [3], [4], [0], [0], [0]])
+    of_three = program.gen_expected_output(cos, 3)
+    np.testing.assert_array_equal(of_three, [[2], [3], [4], [0], [0], [0]])
 
 
 def test_expected_is_made_of_the_latest_values_of_windows():
     windows, values = program.gen_cosine_amp(xn=100, tsteps=7), program.gen_cosine_amp(xn=100)
-    np.testing.assert_array_equal(program.gen_expected_output(windows, 5), program.gen_expected_output(values, 5))
+    of_windows, of_values = (program.gen_expected_output(cos, 5) for cos in (windows, values))
+    np.testing.assert_array_equal(of_windows, of_values)
 
 
 @pytest.mark.parametrize(

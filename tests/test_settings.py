@@ -10,7 +10,7 @@ import stateful_lstm as program
 
 
 def refused(constants, right, *wrong):
-    """Returns the parameters of the test below for values of one or more constants that are wrong."""
+    """Returns parameters of the test below: values of one or more constants that are wrong."""
     return [(constant, value, right) for constant in constants.split() for value in wrong]
 
 
@@ -35,14 +35,21 @@ FILES = "PLOT_FILE MODEL_FILE"
         *refused("PERIOD", "give finite values", 0),
         *refused("K", "give finite values", -10),
         *refused("STATEFUL", "be True or False", "no", 1.5, None, 1),
-        *refused("SEED", "be a whole number of at least 0, below 4294967296", -1, 1.5, 2**40, "1", True),
+        *refused(
+            "SEED", "be a whole number of at least 0, below 4294967296", -1, 1.5, 2**40, "1", True
+        ),
         *refused("VERBOSE", 'be 0, 1, 2 or "auto"', 7, "yes", -1, None),
-        *refused(FILES, r"be None or a file that ends with .*\.pdf,", "x.xyz", "x", "", 5, b"x.png"),
+        *refused(
+            FILES, r"be None or a file that ends with .*\.pdf,", "x.xyz", "x", "", 5, b"x.png"
+        ),
     ],
 )
-@pytest.mark.filterwarnings("ignore:.* encountered in")  # NumPy's own words on numbers that are not finite
-def test_a_wrong_setting_is_named_before_anything_is_written_or_trained(run_main, capsys, constant, value, right):
-    with pytest.raises(ValueError, match=f"(?i){constant} = {re.escape(repr(value))}.*: must {right}"):
+@pytest.mark.filterwarnings("ignore:.* encountered in")  # NumPy's on numbers that are not finite
+def test_a_wrong_setting_is_named_before_anything_is_written_or_trained(
+    run_main, capsys, constant, value, right
+):
+    named = f"(?i){constant} = {re.escape(repr(value))}.*: must {right}"
+    with pytest.raises(ValueError, match=named):
         run_main(**{constant: value})
     assert "Training" not in capsys.readouterr().out
     assert os.listdir() == []
@@ -66,9 +73,19 @@ def test_a_condition_on_several_settings_names_them_all(run_main, constants, nam
 @pytest.mark.parametrize("constant", FILES.split())
 @pytest.mark.parametrize(
     "path",
-    ["no/such/folder.png", ".", "folder.png", "file.txt/plot.png", "dangling.png", "x" * 300 + ".png", "x\0.png"],
+    [
+        "no/such/folder.png",
+        ".",
+        "folder.png",
+        "file.txt/plot.png",
+        "dangling.png",
+        "x" * 300 + ".png",
+        "x\0.png",
+    ],
 )
-def test_a_path_that_cannot_be_written_is_named_before_anything_is_computed(run_main, tmp_path, capsys, constant, path):
+def test_a_path_that_cannot_be_written_is_named_before_anything_is_computed(
+    run_main, tmp_path, capsys, constant, path
+):
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "file.txt").touch()
     (tmp_path / "dangling.png").symlink_to("no/such/folder.png")
@@ -78,12 +95,15 @@ def test_a_path_that_cannot_be_written_is_named_before_anything_is_computed(run_
     assert capsys.readouterr().out == ""
 
 
-def test_a_write_protected_picture_is_named_before_anything_is_computed(run_main, monkeypatch, capsys):
+def test_a_write_protected_picture_is_named_before_anything_is_computed(
+    run_main, monkeypatch, capsys
+):
     def protected(path, mode):
         raise PermissionError(f"Permission denied: {path}")
 
     monkeypatch.setattr(program, "open", protected, raising=False)  # as root may write any file
-    with pytest.raises(OSError, match="PLOT_FILE = 'stateful_lstm.png': must be a file that can be written"):
+    named = "PLOT_FILE = 'stateful_lstm.png': must be a file that can be written"
+    with pytest.raises(OSError, match=named):
         run_main()
     assert capsys.readouterr().out == ""
 
@@ -98,14 +118,18 @@ def test_looking_whether_files_can_be_written_leaves_no_trace(run_main, tmp_path
     assert (tmp_path / "old.png").read_bytes() == b"an old picture"
 
 
-def test_a_format_that_cannot_be_written_here_is_named_before_anything_is_computed(run_main, monkeypatch, capsys):
+def test_a_format_that_cannot_be_written_here_is_named_before_anything_is_computed(
+    run_main, monkeypatch, capsys
+):
     monkeypatch.setenv("PATH", "")  # so that there is no LaTeX
-    with pytest.raises(ValueError, match="PLOT_FILE = 'x.pgf': must be of a format that can be written here"):
+    named = "PLOT_FILE = 'x.pgf': must be of a format that can be written here"
+    with pytest.raises(ValueError, match=named):
         run_main(PLOT_FILE="x.pgf", MODEL_FILE=None)
     assert capsys.readouterr().out == ""
 
 
 def test_two_pictures_in_one_file_are_refused_by_both_names(run_main, capsys):
-    with pytest.raises(ValueError, match=r"PLOT_FILE = './x.svg' with MODEL_FILE = 'x.svg': must be another file"):
+    named = "PLOT_FILE = './x.svg' with MODEL_FILE = 'x.svg': must be another file"
+    with pytest.raises(ValueError, match=named):
         run_main(PLOT_FILE="./x.svg", MODEL_FILE="x.svg")
     assert capsys.readouterr().out == ""

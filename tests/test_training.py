@@ -10,17 +10,19 @@ from helpers import assert_equal, build_model, new_model, series, values
 from stateful_lstm import keras
 
 
-@pytest.fixture(scope="module", params=[1, 3], ids=["tsteps 1", "tsteps 3"])
+# 25 batches are stacks of 10, 10 and 5; 20 are stacks of one length, which compiles faster.
+@pytest.fixture(scope="module", params=[(1, 625), (3, 500)], ids=["tsteps 1", "tsteps 3"])
 def both_ways(request):
-    """The losses, weights and predictions of train and predict, and those of a plain Keras model, batch by batch."""
+    """Losses, weights and predictions of this program and of plain Keras, batch by batch."""
     keras.utils.set_random_seed(0)
-    cos, expected_output = series(625, tsteps=request.param)
-    model = new_model(tsteps=request.param)
+    tsteps, samples = request.param
+    cos, expected_output = series(samples, tsteps=tsteps)
+    model = new_model(tsteps=tsteps)
     plain = keras.Sequential.from_config(keras.Sequential(model.layers).get_config())
     plain.compile(loss="mse", optimizer=keras.optimizers.RMSprop(epsilon=1e-16), jit_compile=True)
     plain.set_weights(model.get_weights())
 
-    fast_losses = program.train(model, cos, expected_output, epochs=2, stack=10)  # stacks of 10, 10 and 5 batches
+    fast_losses = program.train(model, cos, expected_output, epochs=2, stack=10)
     fast = fast_losses, model.get_weights(), program.predict(model, cos, stack=10)
     plain_losses = []
     for _ in range(2):
@@ -67,7 +69,8 @@ def test_evaluate_of_arrays_and_of_stacks_is_the_loss_of_the_prediction():
     model = new_model()
     loss = np.mean((program.predict(model, cos) - expected_output) ** 2)
     model.reset_states()
-    assert model.evaluate(cos, expected_output, batch_size=25, verbose=0) == pytest.approx(loss, rel=1e-5)
+    evaluated = model.evaluate(cos, expected_output, batch_size=25, verbose=0)
+    assert evaluated == pytest.approx(loss, rel=1e-5)
     model.reset_states()
     stacks = program.stack_batches(model, cos, expected_output)
     assert model.evaluate(stacks, verbose=0) == pytest.approx(loss, rel=1e-5)
@@ -109,53 +112,71 @@ def test_callbacks_work_in_a_fit_of_several_epochs(tmp_path):
 def test_predictions_have_the_width_of_the_models_last_layer():
     cos, _ = series()
     model = program.StatefulSequential(
-        [keras.Input(batch_shape=(25, 1, 1)), keras.layers.LSTM(2, stateful=True), keras.layers.Dense(3)]
+        [
+            keras.Input(batch_shape=(25, 1, 1)),
+            keras.layers.LSTM(2, stateful=True),
+            keras.layers.Dense(3),
+        ]
     )
     model.compile(loss="mse", jit_compile=True)
     predicted_output = program.predict(model, cos)
     model.reset_states()
-    np.testing.assert_allclose(predicted_output, model.predict(cos, batch_size=25, verbose=0), atol=1e-6)
+    of_arrays = model.predict(cos, batch_size=25, verbose=0)
+    np.testing.assert_allclose(predicted_output, of_arrays, atol=1e-6)
     assert predicted_output.shape == (250, 3)
 
 
-@pytest.mark.parametrize(
-    "policy, last, dtype, jit_compile",  # last: dtype of the last layer; dtype: that of the predictions
-    [
-        ("float64", None, "float64", True),
-        ("mixed_float16", None, "float16", False),
-        ("mixed_bfloat16", None, "bfloat16", False),
-        ("float32", "float64", "float64", False),
-    ],
-)
-def test_in_every_dtype_stacks_give_what_arrays_give(policy, last, dtype, jit_compile):
-    cos, expected_output = series(50)
+@pytest.fixture
+def new_typed_model():
+    """Returns a function that makes a small model under a dtype policy."""
+    usual = keras.config.dtype_policy()
 
-    def results(stacked):
+    def new(policy, last_dtype=None, jit_compile=False):
         keras.utils.set_random_seed(0)
-        layers = [keras.layers.LSTM(2, stateful=True), keras.layers.Dense(1, dtype=last)]
+        keras.config.set_dtype_policy(policy)
+        layers = [keras.layers.LSTM(2, stateful=True), keras.layers.Dense(1, dtype=last_dtype)]
         model = program.StatefulSequential([keras.Input(batch_shape=(25, 1, 1)), *layers])
         metrics = [keras.metrics.MeanAbsoluteError(dtype="float64")]
         model.compile(loss="mse", metrics=metrics, jit_compile=jit_compile)
-        training = dict(x=cos, y=expected_output, batch_size=25)
-        predicting = dict(x=cos, batch_size=25)
-        if stacked:
-            training = dict(x=program.stack_batches(model, cos, expected_output))
-            predicting = dict(x=program.stack_batches(model, cos))
-        history = model.fit(**training, shuffle=False, verbose=0).history
-        model.reset_states()
-        numbers = [*history["loss"], *history["mean_absolute_error"], *model.evaluate(**training, verbose=0)]
-        model.reset_states()
-        return numbers, model.predict(**predicting, verbose=0)
+        return model
 
-    usual = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(policy)
-    try:
-        (numbers, predicted_output), (stacked_numbers, stacked_output) = results(False), results(True)
-    finally:
-        keras.config.set_dtype_policy(usual)
-    np.testing.assert_allclose(stacked_numbers, numbers, rtol=1e-6)
-    np.testing.assert_allclose(stacked_output.astype(float), predicted_output.astype(float), rtol=1e-6)
-    assert stacked_output.dtype == predicted_output.dtype == dtype
+    yield new
+    keras.config.set_dtype_policy(usual)
+
+
+@pytest.mark.parametrize(
+    "dtypes, predicted_dtype",
+    [
+        (dict(policy="float64", jit_compile=True), "float64"),
+        (dict(policy="mixed_float16"), "float16"),
+        (dict(policy="float32", last_dtype="float64"), "float64"),
+    ],
+    ids=str,
+)
+def test_predictions_are_those_of_arrays_in_every_dtype(new_typed_model, dtypes, predicted_dtype):
+    cos, _ = series(50)
+    model = new_typed_model(**dtypes)
+    predicted_output = model.predict(cos, batch_size=25, verbose=0)
+    model.reset_states()
+    stacked_output = program.predict(model, cos)
+    assert stacked_output.dtype == predicted_output.dtype == predicted_dtype
+    np.testing.assert_allclose(stacked_output, predicted_output, rtol=1e-6)
+
+
+@pytest.mark.parametrize("policy", ["float64", "mixed_float16"])
+def test_losses_and_metrics_are_those_of_arrays_in_every_dtype(new_typed_model, policy):
+    cos, expected_output = series(50)
+    numbers = []
+    for stacked in (False, True):
+        model = new_typed_model(policy)
+        data = dict(x=cos, y=expected_output, batch_size=25)
+        if stacked:
+            data = dict(x=program.stack_batches(model, cos, expected_output))
+        history = model.fit(**data, shuffle=False, verbose=0).history
+        model.reset_states()
+        evaluated = model.evaluate(**data, verbose=0)
+        numbers.append([*history["loss"], *history["mean_absolute_error"], *evaluated])
+    np.testing.assert_allclose(*numbers, rtol=1e-6)
 
 
 def test_a_model_of_unknown_length_takes_arrays_and_stacks():
@@ -203,10 +224,14 @@ def test_only_without_state_samples_do_not_depend_on_their_order(stateful):
 
 def test_training_begins_with_the_states_reset():
     cos, expected_output = series()
-    fresh, used = (program.build_model() for _ in range(2))
-    used.set_weights(fresh.get_weights())
-    program.predict(used, cos)
-    assert program.train(used, cos, expected_output, epochs=1) == program.train(fresh, cos, expected_output, epochs=1)
+    losses = []
+    for used in (False, True):
+        keras.utils.set_random_seed(0)
+        model = new_model()
+        if used:
+            program.predict(model, cos)
+        losses += program.train(model, cos, expected_output, epochs=1)
+    assert losses[0] == losses[1]
 
 
 def test_a_reset_reaches_layers_inside_of_layers():
@@ -231,18 +256,24 @@ def interrupt_after_fit(monkeypatch, model):
     monkeypatch.setattr(model, "fit", interrupted)
 
 
-def test_after_ctrl_c_the_weights_are_those_trained_so_far_and_the_states_reset(monkeypatch, capsys):
+def test_after_ctrl_c_the_weights_are_those_trained_so_far_and_the_states_reset(
+    monkeypatch, capsys
+):
     model = new_model()
     start = model.get_weights()
     interrupt_after_fit(monkeypatch, model)
     assert program.train(model, *series(), epochs=3) == []
-    assert capsys.readouterr().out.endswith("Interrupted in epoch 0: going on with what is trained so far\n")
+    assert capsys.readouterr().out.endswith(
+        "Interrupted in epoch 0: going on with what is trained so far\n"
+    )
     assert not np.array_equal(model.get_weights()[0], start[0])
     for layer in model.layers[:2]:
         assert not np.any(layer.states)
 
 
-def test_after_ctrl_c_in_an_epoch_whose_loss_is_nan_the_model_is_as_before_that_epoch(monkeypatch, capsys):
+def test_after_ctrl_c_in_an_epoch_whose_loss_is_nan_the_model_is_as_before_that_epoch(
+    monkeypatch, capsys
+):
     cos, expected_output = series()
     model = new_model()
     program.train(model, cos, expected_output, epochs=1)
@@ -261,8 +292,10 @@ def test_after_a_loss_that_is_not_finite_training_goes_on_as_if_it_had_not_been(
     ends = []
     for disturbed in (False, True):
         keras.utils.set_random_seed(0)
-        model = build_model()  # the optimizer of new_model has its averages, as if it had been used
-        if epochs_before:
+        if epochs_before == 0:
+            model = build_model()  # as the optimizer of new_model is built already
+        else:
+            model = new_model()
             program.train(model, cos, expected_output, epochs=epochs_before)
         if disturbed:
             weights = model.get_weights()
@@ -277,7 +310,11 @@ def test_after_a_loss_that_is_not_finite_training_goes_on_as_if_it_had_not_been(
 @pytest.mark.parametrize(
     "functions, setting, right",
     [
-        ("train predict stack_batches", {"stack": 0}, "stack = 0: must be a whole number of at least 1"),
+        (
+            "train predict stack_batches",
+            {"stack": 0},
+            "stack = 0: must be a whole number of at least 1",
+        ),
         ("train predict", {"verbose": 7}, 'verbose = 7: must be 0, 1, 2 or "auto"'),
         ("train", {"epochs": 0}, "epochs = 0: must be a whole number of at least 1"),
     ],
@@ -306,7 +343,11 @@ def test_a_wrong_argument_is_named_and_leaves_the_model_as_it_was(functions, set
         ((50, 1, 1), (50,), "expected_output"),
         ((50, 1, 1), (25, 1), "expected_output"),
         ((0, 1, 1), (0, 1), "batch_size"),
-        ((60, 1, 1), (60, 1), "batch_size = 25: must divide the number of samples, 60, as 20 or 30 would"),
+        (
+            (60, 1, 1),
+            (60, 1),
+            "batch_size = 25: must divide the number of samples, 60, as 20 or 30 would",
+        ),
     ],
 )
 def test_arrays_of_a_wrong_shape_are_named(cos_shape, expected_shape, name):
