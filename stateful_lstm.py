@@ -1,9 +1,9 @@
 """A stateful LSTM learns a decaying cosine: a Keras 1.2 program of 2017 in today's TensorFlow.
 
-The original is a blog post (Taeyoung Kim, 2017-02-04, "순환 신경망 모델 만들어보기"). Its parts stand
-here in its order and under its names. What this program says beyond it has one of three reasons:
-- Keras 3 has other defaults. `keras1_hard_sigmoid`, `draw_weights` and RMSprop's epsilon bring back
-  those of Keras 1.2, so that the same seed gives the same run.
+The original is a blog post (Taeyoung Kim, 2017-02-04, "순환 신경망 모델 만들어보기"). Its parts
+stand here in its order and under its names. What this program says beyond it has three reasons:
+- Keras 3 has other defaults. `build_model` brings back those of Keras 1.2, so that the same seed
+  gives the same run. The README measures what each of them does.
 - Keras 3 has no `model.reset_states()`, and starting small batches takes most of its time.
   `StatefulSequential` has the method, and starts many batches at once.
 - Constants can be edited and functions imported, so both are checked. Pictures go to files too.
@@ -122,9 +122,9 @@ def build_model(batch_size=BATCH_SIZE, tsteps=TSTEPS, units=UNITS, stateful=STAT
     """
     check(batch_size=batch_size, tsteps=tsteps, units=units, stateful=stateful)
     batch_size, tsteps, units = int(batch_size), int(tsteps), int(units)  # Keras wants Python's
-    keras1 = dict(
+    keras1 = dict(  # where Keras 3 would start or compute otherwise
         recurrent_activation=keras1_hard_sigmoid,
-        recurrent_initializer="glorot_uniform",  # Keras 3 starts orthogonal
+        recurrent_initializer="glorot_uniform",
         unroll=tsteps == 1,  # many steps would take minutes to compile
     )
     model = StatefulSequential([
@@ -134,8 +134,7 @@ def build_model(batch_size=BATCH_SIZE, tsteps=TSTEPS, units=UNITS, stateful=STAT
         keras.layers.Dense(1),
     ])
     draw_weights(model)
-    # Keras 1.2 divides by sqrt(v) + 1e-8, Keras 3 by sqrt(v + epsilon). With the square of 1e-8
-    # for epsilon the two are equal where v is 0 and where it is large.
+    # Keras 1.2 divides by sqrt(v) + 1e-8, Keras 3 by sqrt(v + epsilon): 1e-16 is 1e-8 squared.
     rmsprop = keras.optimizers.RMSprop(epsilon=1e-16)
     model.compile(loss="mse", optimizer=rmsprop, jit_compile=True)
     return model
@@ -148,11 +147,10 @@ def keras1_hard_sigmoid(x):
 
 
 def draw_weights(model):
-    """Draws the Glorot uniform kernels of LSTM and Dense layers as Keras 1.2.2 does, in its order.
+    """Draws the Glorot uniform kernels of LSTM and Dense layers as Keras 1.2.2 does, gate by gate.
 
-    So `np.random.seed` starts the model where it starts there (recurrent.py, initializations.py),
-    where each gate is drawn by itself; Keras 3 draws the four as one. Layers of other classes or
-    with other initializers stay as they are.
+    In its order too (recurrent.py, initializations.py), so that `np.random.seed` starts the model
+    where it starts there. Layers of other classes or with other initializers stay as they are.
     """
     for layer in model.layers:
         if isinstance(layer, keras.layers.LSTM) and starts_glorot_uniform(layer):
@@ -192,7 +190,7 @@ class StatefulSequential(keras.Sequential):
 
     def reset_states(self):
         """Sets the states of all layers to 0, those inside other layers too."""
-        for layer in self._flatten_layers():
+        for layer in self._flatten_layers():  # self.layers are the outermost only
             if hasattr(layer, "reset_state"):
                 layer.reset_state()
 

@@ -1,6 +1,6 @@
 """Prints the README's tables of losses, all trained here on the full series: python tests/losses.py
 
-It shows each run as it ends, on stderr, and takes about four minutes on two cores.
+It shows each run as it ends, on stderr, and takes about eight minutes on two cores.
 """
 
 import contextlib
@@ -21,6 +21,103 @@ SEEDS = range(8)  # those of the recorded runs
 FIRST = 8  # the epochs that tell one model from another; what comes later is noise
 
 
+# What Keras 3 does otherwise. Each function leaves one thing in a new model as Keras 3 has it.
+
+
+def get_lstms(model):
+    """Returns pairs of an LSTM layer of the model and a new one as Keras 3 makes it unless told."""
+    layers = [layer for layer in model.layers if isinstance(layer, keras.layers.LSTM)]
+    return [(layer, keras.layers.LSTM(layer.units)) for layer in layers]
+
+
+def leave_gates(model):
+    for layer, usual in get_lstms(model):
+        layer.cell.recurrent_activation = usual.recurrent_activation
+
+
+def take_its_hard_sigmoid(model):
+    for layer, _ in get_lstms(model):
+        layer.cell.recurrent_activation = keras.activations.hard_sigmoid
+
+
+def leave_epsilon(model):
+    model.optimizer.epsilon = keras.optimizers.RMSprop().epsilon
+
+
+def leave_kernels(model):
+    for layer, usual in get_lstms(model):
+        layer.cell.kernel.assign(usual.kernel_initializer(layer.cell.kernel.shape))
+
+
+def leave_recurrent_kernels(model):
+    for layer, usual in get_lstms(model):
+        layer.cell.recurrent_kernel.assign(
+            usual.recurrent_initializer(layer.cell.recurrent_kernel.shape)
+        )
+
+
+def leave_states(model):
+    model.reset_states = lambda: None
+
+
+def leave_all(model):
+    for leave in (leave_gates, leave_epsilon, leave_kernels, leave_recurrent_kernels, leave_states):
+        leave(model)
+
+
+DIFFERENCES = [  # what, Keras 1.2.2, Keras 3 unless told, the line that restores it, what leaves it
+    (
+        "gates",
+        "hard sigmoid, clip(0.2 x + 0.5, 0, 1)",
+        "`sigmoid`",
+        "`recurrent_activation=keras1_hard_sigmoid`",
+        leave_gates,
+    ),
+    (
+        "`hard_sigmoid`, the trap behind it",
+        "slope 0.2",
+        "slope 1/6",
+        "the same",
+        take_its_hard_sigmoid,
+    ),
+    (
+        "RMSprop's step",
+        "g / (sqrt(v) + 1e-8)",
+        "g / sqrt(v + 1e-7)",
+        "`RMSprop(epsilon=1e-16)`",
+        leave_epsilon,
+    ),
+    (
+        "kernels",
+        "Glorot uniform, gate by gate",
+        "Glorot uniform, four gates as one",
+        "`draw_weights(model)`",
+        leave_kernels,
+    ),
+    (
+        "recurrent kernels",
+        "Glorot uniform, gate by gate",
+        "orthogonal",
+        '`recurrent_initializer="glorot_uniform"`, `draw_weights(model)`',
+        leave_recurrent_kernels,
+    ),
+    (
+        "states after an epoch",
+        "`model.reset_states()`",
+        "the model has no such method: they run on",
+        "`StatefulSequential.reset_states`",
+        leave_states,
+    ),
+    (
+        "all: the post's lines as they stand",
+        "",
+        "",
+        "",
+        leave_all,
+    ),
+]
+
+
 # Runs
 
 
@@ -32,20 +129,28 @@ def read_table(name):
 
 
 def read_recorded():
-    """Returns losses.csv: the losses of the post, (25,), and of the runs of Keras 1.2.2, (25, 8)."""
+    """Returns losses.csv: the post's losses, (25,), and those of Keras 1.2.2's runs, (25, 8)."""
     table = read_table("losses.csv")
     return table[:, 1], table[:, 2:]
 
 
-def run(seed, stateful=True, batch_size=25, epochs=FIRST):
-    """Runs the program's parts without their output; returns the model and the epochs' losses."""
+def run(seed, stateful=True, batch_size=25, epochs=FIRST, change=None):
+    """Runs the program's parts without their output; returns the model and the epochs' losses.
+
+    `change` is a function that changes the model before it is trained.
+    """
     keras.utils.set_random_seed(seed)
     cos = program.gen_cosine_amp()
     model = program.build_model(batch_size=batch_size, stateful=stateful)
+    if change is not None:
+        change(model)
     with contextlib.redirect_stdout(io.StringIO()):
         losses = program.train(model, cos, program.gen_expected_output(cos), epochs)
     setting = f"STATEFUL = {stateful}, BATCH_SIZE = {batch_size}, SEED = {seed}"
-    print(f"... {setting}: loss of epoch {epochs - 1} {losses[-1]:.2f}", file=sys.stderr, flush=True)
+    if change is not None:
+        setting = f"{setting}, {change.__name__}"
+    line = f"... {setting}: loss of epoch {epochs - 1} {losses[-1]:.2f}"
+    print(line, file=sys.stderr, flush=True)
     return model, losses
 
 
@@ -69,6 +174,25 @@ def square_errors_one_by_one(model):
     return square_errors(alone)
 
 
+def fifths_of_an_epoch(model):
+    """Trains one epoch more, takes it back, and returns the loss of each fifth of the series."""
+    cos = program.gen_cosine_amp()
+    fifths = program.stack_batches(model, cos, program.gen_expected_output(cos), stack=400)
+    means = []  # of the fifths so far
+
+    def keep(_, logs):
+        means.append(logs["loss"])
+
+    callback = keras.callbacks.LambdaCallback(on_train_batch_end=keep)
+    weights = model.get_weights()
+    model.reset_states()
+    model.fit(fifths, shuffle=False, verbose=0, callbacks=[callback])
+    model.reset_states()
+    model.set_weights(weights)
+    sums = np.multiply(means, [1, 2, 3, 4, 5])
+    return np.diff(sums, prepend=0)
+
+
 # Tables
 
 
@@ -79,7 +203,9 @@ def rms(ratios):
 
 def spread(values):
     """Returns a table's cell with the median of the values and their range."""
-    return f"{np.median(values):.1f} ({np.min(values):.1f} to {np.max(values):.1f})"
+    numbers = [np.median(values), np.min(values), np.max(values)]
+    median, least, most = [f"{n:.1f}" if n >= 1 else f"{n:.2g}" for n in numbers]
+    return f"{median} ({least} to {most})"
 
 
 def print_table(*rows):
@@ -91,7 +217,7 @@ def print_table(*rows):
 
 
 def print_seed_by_seed(losses):
-    """Prints the post, Keras 1.2.2 and this program, from this program's losses, (epochs, seeds)."""
+    """Prints the post, Keras 1.2.2 and this program, whose losses are given, (epochs, seeds)."""
     published, recorded = read_recorded()
     recorded, losses = recorded[:FIRST], losses[:FIRST]
     again = read_table("losses_again.csv")[:, 1:]
@@ -105,6 +231,37 @@ def print_seed_by_seed(losses):
     heading = ["epoch", "the post", "Keras 1.2.2", "this program"]
     heading += ["ratio: this program", "Keras 1.2.2 again"]
     heading += ["seed by seed: this program", "Keras 1.2.2 again"]
+    print_table(heading, *rows)
+
+
+def compare(losses):
+    """Returns a row's last cells: ratios of means to those of Keras 1.2.2, the rms in epoch 0."""
+    _, recorded = read_recorded()
+    ratios = [losses[i].mean() / recorded[i].mean() for i in (0, 3, 7)]
+    return [f"{ratio:.3f}" for ratio in ratios] + [f"{rms(losses[0] / recorded[0]):.4f}"]
+
+
+def print_differences(losses):
+    """Trains with each thing left as Keras 3 has it, and prints what that does to the losses."""
+    others = get_losses([run(seed + len(SEEDS)) for seed in SEEDS])
+    rows = [
+        ["nothing: the program as it is", "", "", "", *compare(losses)],
+        ["nothing, but eight other seeds", "", "", "", *compare(others)],
+    ]
+    for *words, leave in DIFFERENCES:
+        rows.append([*words, *compare(get_losses([run(seed, change=leave) for seed in SEEDS]))])
+    heading = ["what", "Keras 1.2.2", "Keras 3 unless told", "what restores it"]
+    print_table(heading + ["epoch 0", "epoch 3", "epoch 7", "seed by seed, epoch 0"], *rows)
+
+
+def print_fifths(default, errors):
+    """Prints the loss of one epoch more and the MSE of the prediction, by fifths of the series."""
+    losses = np.array([fifths_of_an_epoch(model) for model, _ in default])
+    mses = np.array([[fifth.mean() for fifth in np.array_split(error, 5)] for error in errors])
+    rows = [["the whole series", spread(losses.mean(axis=1)), spread(mses.mean(axis=1))]]
+    for i, name in enumerate(["first", "second", "third", "fourth", "last"]):
+        rows.append([f"its {name} fifth", spread(losses[:, i]), spread(mses[:, i])])
+    heading = ["median of 8 seeds (range)", "loss of one epoch more", "MSE of the prediction"]
     print_table(heading, *rows)
 
 
@@ -130,7 +287,7 @@ def print_batch_sizes(default):
         cells.append(spread([square_errors(model).mean() for model, _ in runs]))
         cells.append(spread([square_errors_one_by_one(model).mean() for model, _ in runs]))
         rows.append([f"{batch_size}, {epochs}", *cells])
-    heading = ["`BATCH_SIZE`, `EPOCHS`", "last loss", "MSE of the prediction", "with `batch_size=1`"]
+    heading = ["`BATCH_SIZE`, `EPOCHS`", "last loss", "MSE", "MSE with `batch_size=1`"]
     print_table(heading, *rows)
 
 
@@ -139,6 +296,8 @@ def main():
     losses = get_losses(default)
     errors = [square_errors(model) for model, _ in default]
     print_seed_by_seed(losses)
+    print_differences(losses)
+    print_fifths(default, errors)
     print_stateful(losses, errors)
     print_batch_sizes(default)
 
