@@ -1,0 +1,32 @@
+"""What the README says can be typed as it stands."""
+
+import re
+from functools import partial
+
+import stateful_lstm as program
+from helpers import SCRIPT, new_model
+
+README = SCRIPT.with_name("README.md").read_text(encoding="utf-8")
+
+
+def test_the_python_snippets_run_one_after_the_other(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(program, "gen_cosine_amp", partial(program.gen_cosine_amp, xn=250))
+    monkeypatch.setattr(program, "train", partial(program.train, epochs=2, verbose=0))
+    monkeypatch.setattr(program, "build_model", new_model)
+    snippets = re.findall(r"(?s)```python\n(.*?)```", README)
+    exec("\n".join(snippets), {})
+    assert re.findall("Epoch .*", capsys.readouterr().out) == [
+        *["Epoch 0 / 2", "Epoch 1 / 2"],
+        *["Epoch 0 / 3", "Epoch 1 / 3", "Epoch 2 / 3"],
+        *["Epoch 1/3", "Epoch 2/3", "Epoch 3/3"],
+    ]
+    written = {path.name for path in tmp_path.iterdir()}
+    assert written == {"stateful_lstm.png", "x.keras", "best.keras"}
+
+
+def test_every_constant_is_in_the_table():
+    constants = re.findall(r"(?m)^([A-Z0-9_]+) = ", SCRIPT.read_text(encoding="utf-8"))
+    table = README.split("## Constants")[1].split("##")[0]
+    for name in set(constants) - {"IN_TERMINAL"}:  # which is not to be edited
+        assert f"`{name}`" in table
