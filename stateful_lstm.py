@@ -311,7 +311,7 @@ def stack_batches(model, cos, expected_output=None, stack=STACK):
         batches["expected_output"] = expected
     options = tf.data.Options()
     options.autotune.enabled = False  # it has nothing to tune here, but can take 0.1 s to stop
-    return tf.data.Dataset.from_tensor_slices(batches).batch(int(stack)).with_options(options)
+    return tf.data.Dataset.from_tensor_slices(batches).batch(stack).with_options(options)
 
 
 def to_batches(name, array, samples, batch_shape):
@@ -498,8 +498,10 @@ def is_whole(value):
 
 def is_real(value):
     """Returns whether a value is a finite real number, Python's or NumPy's."""
-    is_number = is_whole(value) or isinstance(value, (float, np.floating))
-    return is_number and -sys.float_info.max <= value <= sys.float_info.max
+    if is_whole(value):
+        return abs(int(value)) <= sys.float_info.max
+    return isinstance(value, (float, np.floating)) and math.isfinite(value)
+
 
 
 if __name__ == "__main__":
