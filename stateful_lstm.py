@@ -463,8 +463,8 @@ def check_file(name, path, endings):
     try:
         open(path, "ab").close()  # which leaves an old picture as it is
     except (OSError, ValueError) as error:  # ValueError: of a name with a null character
-        must = f"be a file that can be written ({error})"
-        raise OSError(f"{name} = {path!r}: must {must}") from error
+        message = f"{name} = {path!r}: must be a file that can be written ({error})"
+        raise OSError(message) from error
     if not existed:
         os.remove(os.path.realpath(path))  # what was made, and not a link to it
     require(get_ending(path) in endings, must, **{name: path})
@@ -477,8 +477,8 @@ def check_format(name, path):
     try:
         figure.savefig(io.BytesIO(), format=get_ending(path))
     except Exception as error:  # each format has errors of its own
-        must = f"be of a format that can be written here ({error})"
-        raise ValueError(f"{name} = {path!r}: must {must}") from error
+        message = f"{name} = {path!r}: must be of a format that can be written here ({error})"
+        raise ValueError(message) from error
 
 
 def require(right, must, **settings):
@@ -501,7 +501,6 @@ def is_real(value):
     if is_whole(value):
         return abs(int(value)) <= sys.float_info.max
     return isinstance(value, (float, np.floating)) and math.isfinite(value)
-
 
 
 if __name__ == "__main__":
