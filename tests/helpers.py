@@ -13,10 +13,8 @@ import numpy as np
 import stateful_lstm as program
 
 SCRIPT = Path(program.__file__)
-
 PATIENCE = 120  # seconds after which a process that a test started is given up
-build_model = program.build_model
-
+build_model = program.build_model  # as run_main puts new_model in its place
 compiled = {}  # by their settings, the models that tests had
 
 
