@@ -22,7 +22,8 @@ def run_main(monkeypatch, tmp_path, capsys):
     def run(**constants):
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(program, "build_model", new_model)
-        for name, value in {"XN": 250, "EPOCHS": 2, "VERBOSE": 2, **constants}.items():
+        short = {"XN": 250, "EPOCHS": 2, "VERBOSE": 2, "MODEL_FILE": None}  # needs pydot
+        for name, value in {**short, **constants}.items():
             assert hasattr(program, name)
             monkeypatch.setattr(program, name, value)
         program.main()
@@ -30,6 +31,12 @@ def run_main(monkeypatch, tmp_path, capsys):
 
     yield run
     plt.close("all")
+
+
+@pytest.fixture
+def pydot():
+    """Skips a test of the model's picture where its package is not installed."""
+    return pytest.importorskip("pydot")
 
 
 @pytest.fixture

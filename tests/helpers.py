@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,12 +10,14 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import stateful_lstm as program
 
 SCRIPT = Path(program.__file__)
 PATIENCE = 120  # seconds after which a process that a test started is given up
 build_model = program.build_model  # as run_main puts new_model in its place
+needs_graphviz = pytest.mark.skipif(not shutil.which("dot"), reason="needs Graphviz")
 compiled = {}  # by their settings, the models that tests had
 
 
@@ -32,7 +35,7 @@ def new_model(batch_size=25, tsteps=1, units=50, stateful=True):
 
 def variables(model):
     """Returns all that an epoch changes: weights, the optimizer's averages, states."""
-    states = [state for layer in model.layers[:2] for state in layer.states or []]
+    states = [state for layer in model.layers for state in getattr(layer, "states", None) or []]
     return model.variables + model.optimizer.variables + states
 
 
@@ -99,15 +102,16 @@ class Script:
             time.sleep(0.01)
         return text in self.printed()
 
-    def interrupt(self, at, answer):
-        """Sends Ctrl-C when the script has printed `at`, and again until it has printed the answer.
+    def interrupt(self, at, answer, again=5):
+        """Sends Ctrl-C when the script has printed `at`, until it has printed the answer.
 
-        For Keras loses one in a hundred: a bare `except:` in its `pythonify_logs` takes it.
+        It does so every `again` seconds, as Keras loses one in a hundred: a bare `except:` in its
+        `pythonify_logs` takes it.
         """
         assert self.prints(at, PATIENCE), self.errors()
         for _ in range(5):
             self.process.send_signal(signal.SIGINT)
-            if self.prints(answer, 5):
+            if self.prints(answer, again):
                 return
         raise AssertionError(f"no answer to Ctrl-C: {self.printed()[-1000:]}")
 

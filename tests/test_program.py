@@ -1,22 +1,25 @@
 """The program as a whole: main(), the script as a process and in a notebook, a saved model."""
 
+import importlib
 import os
 import re
 import subprocess
 import sys
 
 import matplotlib.pyplot as plt
-import nbclient
-import nbformat
 import numpy as np
 import pytest
 
+import helpers
 import stateful_lstm as program
 from helpers import PATIENCE, SCRIPT, edited_script, new_model, series
+from stateful_lstm import keras
 
 
-@pytest.mark.parametrize("lahead", [1, 3])
-def test_both_mses_are_of_the_samples_that_have_values_ahead(run_main, monkeypatch, lahead):
+@pytest.mark.parametrize("lahead, tsteps", [(1, 1), (3, 1), (1, 2)])
+def test_both_mses_are_of_the_samples_that_have_values_ahead(
+    run_main, monkeypatch, lahead, tsteps
+):
     predicted = []
     predict = program.predict
 
@@ -25,7 +28,7 @@ def test_both_mses_are_of_the_samples_that_have_values_ahead(run_main, monkeypat
         return predicted[0]
 
     monkeypatch.setattr(program, "predict", predict_and_keep)
-    printed = run_main(LAHEAD=lahead)
+    printed = run_main(LAHEAD=lahead, TSTEPS=tsteps)
     cos = program.gen_cosine_amp(xn=250)[:-lahead, 0]
     expected_output = program.gen_expected_output(program.gen_cosine_amp(xn=250), lahead)[:-lahead]
     mse = np.mean((predicted[0][:-lahead] - expected_output) ** 2)
@@ -35,7 +38,39 @@ def test_both_mses_are_of_the_samples_that_have_values_ahead(run_main, monkeypat
     assert f"(both without the last {lahead} of 250 samples, with no value ahead)" in printed
 
 
+@pytest.mark.parametrize(
+    "predicted, cos, named",
+    [
+        ((50,), (50, 1, 1), "predicted_output has the shape (50,): must be that of expected_output"),
+        ((50, 2), (50, 1, 1), "predicted_output has the shape (50, 2): must be that of"),
+        ((50, 1), (50, 1, 3), "cos[:, -1] has the shape (50, 3): must be that of expected_output"),
+    ],
+)
+def test_no_mse_is_printed_of_arrays_that_numpy_would_broadcast(capsys, predicted, cos, named):
+    with pytest.raises(ValueError, match=re.escape(named) + r".*\(50, 1\)$|that of$"):
+        program.print_mse(np.zeros(cos), np.zeros((50, 1)), np.zeros(predicted))
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("lahead", [0, 50])
+def test_a_wrong_number_of_values_ahead_is_named_where_the_mse_is_printed(lahead):
+    with pytest.raises(ValueError, match=f"lahead = {lahead}: must be"):
+        program.print_mse(np.zeros((50, 1, 1)), np.zeros((50, 1)), np.zeros((50, 1)), lahead)
+
+
 def test_a_seed_repeats_the_whole_run(run_main):
+    one, other = (re.findall("(?:loss|MSE).*", run_main(SEED=5)) for _ in range(2))
+    assert one == other
+
+
+def test_a_seed_repeats_what_keras_draws_too(run_main, monkeypatch):
+    def build_with_dropout(batch_size, *_):
+        layers = [keras.layers.LSTM(2), keras.layers.Dropout(0.5), keras.layers.Dense(1)]
+        model = program.StatefulSequential([keras.Input(batch_shape=(batch_size, 1, 1)), *layers])
+        model.compile(loss="mse", optimizer="rmsprop")
+        return model
+
+    monkeypatch.setattr(helpers, "new_model", build_with_dropout)
     one, other = (re.findall("(?:loss|MSE).*", run_main(SEED=5)) for _ in range(2))
     assert one == other
 
@@ -99,14 +134,18 @@ def test_ctrl_c_ends_the_training_and_plots_what_is_trained(start_script, tmp_pa
 
 
 def test_ctrl_c_while_predicting_says_so_in_one_line(start_script):
-    script = start_script(EPOCHS=1, XN=5000)
-    script.interrupt(at="Predicting\n", answer="Interrupted")
+    script = start_script(EPOCHS=1, XN=200000)  # so that there is time for a second Ctrl-C
+    script.interrupt(at="Predicting\n", answer="Interrupted", again=1)
     assert script.wait() == 130
     assert script.printed().endswith("Predicting\n\nInterrupted before the end\n")
     assert "Traceback" not in script.errors()
 
 
 def test_a_notebook_runs_the_script_and_its_functions(tmp_path, monkeypatch):
+    nbclient = pytest.importorskip("nbclient")
+    pytest.importorskip("ipykernel")
+    import nbformat  # nbclient needs it
+
     monkeypatch.delenv("MPLBACKEND")
     monkeypatch.setenv("PYTHONPATH", str(SCRIPT.parent))
     (tmp_path / "edited.py").write_text(edited_script(XN=250, EPOCHS=2), encoding="utf-8")
@@ -133,8 +172,10 @@ def test_a_notebook_runs_the_script_and_its_functions(tmp_path, monkeypatch):
 
 
 LOAD = """
+import os
 import stateful_lstm as program
 print("imported")
+print(os.environ["TF_CPP_MIN_LOG_LEVEL"])
 import keras, numpy as np
 print(keras.backend.backend())
 model = keras.models.load_model("x.keras")
@@ -145,10 +186,16 @@ model.reset_states()
 print(np.array_equal(predicted_output, program.predict(model, cos, verbose=0)))
 print(type(model) is program.StatefulSequential, model.jit_compile)
 print(len(program.train(model, cos, program.gen_expected_output(cos), epochs=1, verbose=0)))
-import contextlib, importlib
+import contextlib, importlib, io
 with contextlib.redirect_stdout(None):  # as under pythonw
     importlib.reload(program)
-print("reloaded")
+print("reloaded", program.VERBOSE)
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+with contextlib.redirect_stdout(Terminal()):
+    importlib.reload(program)
+print("in a terminal", program.VERBOSE)
 """
 
 
@@ -162,6 +209,7 @@ def printed_by_another(tmp_path_factory):
     model.save(folder / "x.keras")
     np.save(folder / "predicted.npy", program.predict(model, cos))
     environment = {**os.environ, "PYTHONPATH": str(SCRIPT.parent), "KERAS_BACKEND": "jax"}
+    environment["TF_CPP_MIN_LOG_LEVEL"] = "1"
     command = [sys.executable, "-c", LOAD]
     printed = subprocess.check_output(
         command, cwd=folder, env=environment, text=True, timeout=PATIENCE
@@ -170,12 +218,27 @@ def printed_by_another(tmp_path_factory):
 
 
 def test_importing_prints_nothing_and_keeps_to_tensorflow(printed_by_another):
-    assert printed_by_another[:2] == ["imported", "tensorflow"]
+    assert (printed_by_another[0], printed_by_another[2]) == ("imported", "tensorflow")
 
 
-def test_importing_needs_no_stdout(printed_by_another):
-    assert printed_by_another[-1] == "reloaded"
+def test_importing_keeps_somebodys_own_level_of_tensorflows_hints(printed_by_another):
+    assert printed_by_another[1] == "1"
+
+
+def test_importing_asks_for_few_of_tensorflows_hints():
+    assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "2"
+
+
+def test_the_progress_is_a_line_an_epoch_and_in_a_terminal_a_bar(printed_by_another):
+    assert printed_by_another[-2:] == ["reloaded 2", "in a terminal 1"]
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_a_keras_that_runs_on_another_backend_already_is_refused_by_name(monkeypatch, backend):
+    monkeypatch.setattr(keras.backend, "backend", lambda: backend)
+    with pytest.raises(ImportError, match=f"Keras runs on {backend}, .*KERAS_BACKEND=tensorflow"):
+        importlib.reload(program)
 
 
 def test_a_saved_model_goes_on_in_a_new_process(printed_by_another):
-    assert printed_by_another[2:-1] == ["True", "True", "True True", "Epoch 0 / 1", "1"]
+    assert printed_by_another[3:-2] == ["True", "True", "True True", "Epoch 0 / 1", "1"]
