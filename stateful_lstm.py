@@ -112,87 +112,20 @@ def gen_expected_output(cos, lahead=LAHEAD):
     return expected_output
 
 
-# ---------------------------------------- The model ----------------------------------------
+# ---------------------------------- Many batches at a time ----------------------------------
+
+# This section changes the time that a run takes and nothing else: at a first reading, skip it.
+# Keras starts a program from Python for every batch, and with small batches these starts take most
+# of the time. A stack is a number of batches in one array. One start runs them all, one after the
+# other, in a loop that XLA compiles together with what Keras does for a batch.
 
 
-def build_model(batch_size=BATCH_SIZE, tsteps=TSTEPS, units=UNITS, stateful=STATEFUL):
-    """Returns a compiled model, (batch_size, tsteps, 1) to (batch_size, 1).
+class StackedSteps:
+    """The `train_step`, `test_step` and `predict_step` of a Sequential that also takes stacks.
 
-    Raises ValueError for a wrong setting.
+    Name it before `keras.Sequential` among the bases of a class. A stack comes from `stack_batches`
+    and is a dict; whatever else `fit`, `evaluate` and `predict` are given goes to Keras's own.
     """
-    check(batch_size=batch_size, tsteps=tsteps, units=units, stateful=stateful)
-    batch_size, tsteps, units = int(batch_size), int(tsteps), int(units)  # Keras wants Python's
-    keras1 = dict(  # where Keras 3 would start or compute otherwise
-        recurrent_activation=keras1_hard_sigmoid,
-        recurrent_initializer="glorot_uniform",
-        unroll=tsteps == 1,  # many steps would take minutes to compile
-    )
-    model = StatefulSequential([
-        keras.Input(batch_shape=(batch_size, tsteps, 1)),
-        keras.layers.LSTM(units, return_sequences=True, stateful=stateful, **keras1),
-        keras.layers.LSTM(units, stateful=stateful, **keras1),
-        keras.layers.Dense(1),
-    ])
-    draw_weights(model)
-    # Keras 1.2 divides by sqrt(v) + 1e-8, Keras 3 by sqrt(v + epsilon): 1e-16 is 1e-8 squared.
-    rmsprop = keras.optimizers.RMSprop(epsilon=1e-16)
-    model.compile(loss="mse", optimizer=rmsprop, jit_compile=True)
-    return model
-
-
-@keras.saving.register_keras_serializable("stateful_lstm")
-def keras1_hard_sigmoid(x):
-    """The function of the gates in Keras 1.2's LSTM. Keras 3's `hard_sigmoid` has slope 1/6."""
-    return keras.ops.clip(0.2 * x + 0.5, 0.0, 1.0)
-
-
-def draw_weights(model):
-    """Draws the Glorot uniform kernels of LSTM and Dense layers as Keras 1.2.2 does, gate by gate.
-
-    In its order too (recurrent.py, initializations.py), so that `np.random.seed` starts the model
-    where it starts there. Layers of other classes or with other initializers stay as they are.
-    """
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.LSTM) and starts_glorot_uniform(layer):
-            inputs, units = layer.cell.kernel.shape[0], layer.units
-            kernels, recurrent_kernels = [], []
-            for _ in ("input", "forget", "cell", "output"):
-                kernels.append(draw_glorot_uniform(inputs, units))
-                recurrent_kernels.append(draw_glorot_uniform(units, units))
-            layer.cell.kernel.assign(np.hstack(kernels))
-            layer.cell.recurrent_kernel.assign(np.hstack(recurrent_kernels))
-        elif isinstance(layer, keras.layers.Dense) and starts_glorot_uniform(layer):
-            layer.kernel.assign(draw_glorot_uniform(*layer.kernel.shape))
-
-
-def starts_glorot_uniform(layer):
-    """Returns whether all kernels of an LSTM or Dense layer are to start Glorot uniform."""
-    initializers = [layer.kernel_initializer]
-    if isinstance(layer, keras.layers.LSTM):
-        initializers.append(layer.recurrent_initializer)
-    return all(isinstance(one, keras.initializers.GlorotUniform) for one in initializers)
-
-
-def draw_glorot_uniform(rows, columns):
-    """Draws a kernel, (rows, columns), from NumPy's global generator."""
-    limit = np.sqrt(6 / (rows + columns))
-    return np.random.uniform(-limit, limit, (rows, columns))
-
-
-@keras.saving.register_keras_serializable("stateful_lstm")
-class StatefulSequential(keras.Sequential):
-    """A Sequential with `reset_states` that also takes what `stack_batches` makes.
-
-    Keras starts a step from Python for every batch. Given a dict of stacked batches, the steps here
-    run Keras's own on one batch after the other, in a loop that XLA compiles with them
-    (`jit_compile`) to one program, which Python starts once.
-    """
-
-    def reset_states(self):
-        """Sets the states of all layers to 0, those inside other layers too."""
-        for layer in self._flatten_layers():  # self.layers are the outermost only
-            if hasattr(layer, "reset_state"):
-                layer.reset_state()
 
     def train_step(self, data):
         return self.run_and_measure(super().train_step, data)
@@ -207,23 +140,180 @@ class StatefulSequential(keras.Sequential):
         sample_shape = tf.shape(outputs)[2:]
         return tf.reshape(outputs, tf.concat([[-1], sample_shape], axis=0))
 
-    def run_and_measure(self, step, data):
-        """Runs a step on a batch or on stacked batches; returns the metrics so far."""
+    def run_and_measure(self, keras_step, data):
+        """Runs Keras's step on a batch or on each batch of a stack; returns the metrics so far."""
         if not isinstance(data, dict):
-            return step(data)
+            return keras_step(data)
 
         def run(batch):
-            step(batch)
+            keras_step(batch)
             return True  # the loop wants a value; what the step changes are weights and metrics
 
         run_in_order(run, (data["cos"], data["expected_output"]), tf.bool)
         return self.get_metrics_result()
 
 
-def run_in_order(step, batches, dtype):
-    """Runs a step on one batch after the other; returns its outputs, of a dtype, stacked."""
+def run_in_order(function, batches, dtype):
+    """Runs a function on one batch after the other; returns its outputs, of a dtype, stacked."""
     # One at a time, as each batch starts from the weights and states that the one before it left.
-    return tf.map_fn(step, batches, parallel_iterations=1, fn_output_signature=dtype)
+    return tf.map_fn(function, batches, parallel_iterations=1, fn_output_signature=dtype)
+
+
+def stack_batches(model, cos, expected_output=None, stack=STACK):
+    """Returns a `tf.data.Dataset` for `fit` and `evaluate` or, of `cos` alone, for `predict`.
+
+    Takes (samples, tsteps, 1) and (samples, 1). Integers to be predicted, as a sparse loss has
+    them, may have 1 or nothing where the output of the model has its last axis. Each element is a
+    dict of up to `stack` batches under the arrays' names. Raises ValueError for other shapes, for
+    values of `cos` that are not finite, and for a wrong `stack`.
+    """
+    batch_size, *sample_shape = model.input_shape
+    check(stack=stack, batch_size=batch_size)
+    samples = len(np.atleast_1d(cos))
+    check_batch_size(batch_size, samples, batch_size=batch_size)
+    batches = {"cos": to_batches("cos", cos, batch_size, (samples, *sample_shape))}
+    if not np.isfinite(cos).all():  # the states would carry one such value through all that follows
+        raise ValueError("cos has values that are not finite: must be finite numbers")
+    if expected_output is not None:
+        shapes = [(samples, *model.output_shape[1:])]
+        if np.issubdtype(np.asarray(expected_output).dtype, np.integer):
+            shapes += [(*shapes[0][:-1], 1), shapes[0][:-1]]
+        expected = to_batches("expected_output", expected_output, batch_size, *shapes)
+        batches["expected_output"] = expected
+    options = tf.data.Options()
+    options.autotune.enabled = False  # it has nothing to tune here, but can take 0.1 s to stop
+    return tf.data.Dataset.from_tensor_slices(batches).batch(stack).with_options(options)
+
+
+def to_batches(name, array, batch_size, *shapes):
+    """Returns an array cut into batches, (batches, batch_size, ...).
+
+    Raises ValueError, with the name, for an array of none of the shapes, where None is any length.
+    """
+    shape = np.shape(array)
+    if not any(fits(shape, wanted) for wanted in shapes):
+        choice = " or ".join(str(wanted) for wanted in shapes)
+        raise ValueError(f"{name} has the shape {shape}: must be {choice}")
+    batches = np.reshape(array, (-1, batch_size, *shape[1:]))
+    if np.issubdtype(batches.dtype, np.integer):
+        return batches  # as floats, large classes and tokens would not all stay apart
+    return batches.astype(keras.config.floatx())
+
+
+def fits(shape, wanted):
+    """Returns whether a shape is the one that is wanted, in which None is any length."""
+    if len(shape) != len(wanted):
+        return False
+    return all(length in (None, have) for have, length in zip(shape, wanted))
+
+
+# ---------------------------------------- The model ----------------------------------------
+
+
+def build_model(batch_size=BATCH_SIZE, tsteps=TSTEPS, units=UNITS, stateful=STATEFUL):
+    """Returns a compiled model, (batch_size, tsteps, 1) to (batch_size, 1).
+
+    Raises ValueError for a wrong setting.
+    """
+    check(batch_size=batch_size, tsteps=tsteps, units=units)
+    check(stateful=stateful)
+    batch_size, tsteps, units = int(batch_size), int(tsteps), int(units)  # Keras wants Python's
+    keras1 = dict(  # where Keras 3 would start or compute otherwise
+        recurrent_activation=keras1_hard_sigmoid,
+        recurrent_initializer="glorot_uniform",
+    )
+    unroll = tsteps == 1  # faster, but many time steps would take minutes to compile
+    model = StatefulSequential([
+        keras.Input(batch_shape=(batch_size, tsteps, 1)),
+        keras.layers.LSTM(units, return_sequences=True, stateful=stateful, unroll=unroll, **keras1),
+        keras.layers.LSTM(units, stateful=stateful, unroll=unroll, **keras1),
+        keras.layers.Dense(1),
+    ])
+    initialize_weights(model)
+    # Keras 1.2 divides by sqrt(v) + 1e-8, Keras 3 by sqrt(v + epsilon): 1e-16 is 1e-8 squared.
+    rmsprop = keras.optimizers.RMSprop(epsilon=1e-16)
+    model.compile(loss="mse", optimizer=rmsprop, jit_compile=True)
+    return model
+
+
+@keras.saving.register_keras_serializable("stateful_lstm")
+def keras1_hard_sigmoid(x):
+    """The function of the gates in Keras 1.2's LSTM. Keras 3's `hard_sigmoid` has slope 1/6."""
+    return keras.ops.clip(0.2 * x + 0.5, 0.0, 1.0)
+
+
+def initialize_weights(model):
+    """Starts LSTM and Dense kernels as Keras 1.2.2 does; returns the paths of all it leaves.
+
+    A kernel that is to start Glorot uniform is taken from NumPy's global generator, gate by gate
+    and in the order of Keras 1.2.2 (recurrent.py, initializations.py), so that `np.random.seed`
+    starts the model where it starts there. Layers inside other layers have their turn too.
+
+    Left as Keras 3 starts them are kernels with another initializer (an LSTM's recurrent kernel is
+    orthogonal unless `recurrent_initializer="glorot_uniform"`) or with a seed of their own, and all
+    layers of other classes. Keras 1.2.2 took numbers for these too: after one that is left, all
+    others start otherwise than there. Raises ValueError for a model without weights.
+    """
+    if not model.built:
+        raise ValueError("the model has no weights yet: begin its list of layers with keras.Input")
+    drawn = []
+    for layer in get_layers(model):
+        if isinstance(layer, keras.layers.LSTMCell):  # an LSTM layer has its weights in a cell
+            kernels, gates = [layer.kernel, layer.recurrent_kernel], 4
+            initializers = [layer.kernel_initializer, layer.recurrent_initializer]
+        elif isinstance(layer, keras.layers.Dense):
+            kernels, gates = [layer.kernel], 1
+            initializers = [layer.kernel_initializer]
+        else:
+            continue
+        pairs = zip(kernels, initializers)
+        kernels = [kernel for kernel, initializer in pairs if is_glorot_uniform(initializer)]
+        initialize_gates(kernels, gates)
+        drawn += [kernel.path for kernel in kernels]
+    matrices = [weight.path for weight in model.weights if len(weight.shape) > 1]
+    return [path for path in matrices if path not in drawn]
+
+
+def initialize_gates(kernels, gates):
+    """Starts the first gate of each kernel, then the second of each, and so on."""
+    blocks = []
+    for _ in range(gates):
+        blocks.append([sample_glorot_uniform(kernel, gates) for kernel in kernels])
+    for kernel, kernel_blocks in zip(kernels, zip(*blocks)):
+        kernel.assign(np.hstack(kernel_blocks))
+
+
+def is_glorot_uniform(initializer):
+    """Returns whether an initializer is Glorot uniform and has no seed of its own."""
+    is_glorot = isinstance(initializer, keras.initializers.GlorotUniform)
+    return is_glorot and initializer.get_config()["seed"] is None
+
+
+def sample_glorot_uniform(kernel, gates):
+    """Returns one gate of a kernel, (rows, columns / gates), from NumPy's global generator."""
+    rows, columns = kernel.shape[0], kernel.shape[1] // gates
+    limit = np.sqrt(6 / (rows + columns))
+    return np.random.uniform(-limit, limit, (rows, columns))
+
+
+@keras.saving.register_keras_serializable("stateful_lstm")
+class StatefulSequential(StackedSteps, keras.Sequential):
+    """A Sequential with the `reset_states` of Keras 1.2, which Keras 3 has for single layers."""
+
+    def reset_states(self):
+        """Sets the states of all layers to 0, those inside other layers too."""
+        for layer in get_layers(self):
+            if getattr(layer, "stateful", False):
+                layer.reset_state()
+
+
+def get_layers(model):
+    """Returns all layers of a model, in order, each once, those inside other layers too."""
+    layers = {}  # a dict keeps its order
+    for layer in model._layers:  # private, but Keras has no public way to the layers in a wrapper
+        layers[layer] = True
+        layers.update(dict.fromkeys(get_layers(layer)))
+    return list(layers)
 
 
 # ---------------------------------- Training and predicting ----------------------------------
@@ -294,41 +384,6 @@ def print_mse(cos, expected_output, predicted_output, lahead=LAHEAD):
     print("MSE of the prediction:", np.mean((predicted_output[known] - expected) ** 2))
     print('MSE of "no change", the latest value:', np.mean((latest - expected) ** 2))
     print(f"(both without the last {lahead} of {len(cos)} samples, with no value ahead)")
-
-
-def stack_batches(model, cos, expected_output=None, stack=STACK):
-    """Returns a `tf.data.Dataset` for `fit` and `evaluate` or, of `cos` alone, for `predict`.
-
-    Takes (samples, tsteps, 1) and (samples, 1). Each element is a dict of up to `stack` batches
-    under the arrays' names. Raises ValueError for other shapes and for a wrong `stack`.
-    """
-    batch_size = model.input_shape[0]
-    check(stack=stack, batch_size=batch_size)
-    check_batch_size(batch_size, len(cos), batch_size=batch_size)
-    batches = {"cos": to_batches("cos", cos, len(cos), model.input_shape)}
-    if expected_output is not None:
-        expected = to_batches("expected_output", expected_output, len(cos), model.output_shape)
-        batches["expected_output"] = expected
-    options = tf.data.Options()
-    options.autotune.enabled = False  # it has nothing to tune here, but can take 0.1 s to stop
-    return tf.data.Dataset.from_tensor_slices(batches).batch(stack).with_options(options)
-
-
-def to_batches(name, array, samples, batch_shape):
-    """Returns an array cut into batches, (batches, *batch_shape), in which None fits any length.
-
-    Raises ValueError, with the name, for an array of another shape or number of samples.
-    """
-    batch_size, *sample_shape = batch_shape
-    shape = np.shape(array)
-    wanted = (samples, *sample_shape)
-    right = len(shape) == len(wanted)
-    for length, wanted_length in zip(shape, wanted):
-        if wanted_length is not None and length != wanted_length:
-            right = False
-    if not right:
-        raise ValueError(f"{name} has the shape {shape}: must be {wanted}")
-    return np.reshape(array, (-1, batch_size, *shape[1:])).astype(keras.config.floatx())
 
 
 # ---------------------------------------- The pictures ----------------------------------------

@@ -84,38 +84,115 @@ def test_only_the_forget_gates_have_a_bias_at_the_start():
         np.testing.assert_array_equal(bias, [0, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0])
 
 
-def edited_model():
-    """Returns a model as somebody might edit the list of layers, before any weights are drawn."""
-    glorot_uniform = dict(recurrent_initializer="glorot_uniform")
-    layers = [
-        keras.layers.LSTM(4, return_sequences=True, stateful=True, **glorot_uniform),
-        keras.layers.Dropout(0.1),
-        keras.layers.GRU(4, return_sequences=True, stateful=True),
-        keras.layers.LSTM(4, stateful=True, kernel_initializer="ones", **glorot_uniform),
-        keras.layers.Dense(4, kernel_initializer="zeros"),
-        keras.layers.Dense(3),
-    ]
+def new_sequential(*layers):
+    """Returns a model of layers as Keras 3 starts them."""
     return program.StatefulSequential([keras.Input(batch_shape=(25, 1, 1)), *layers])
 
 
-def test_only_layers_of_keras_1_that_were_given_no_other_initializer_are_drawn():
+def edited_model():
+    """Returns a model as somebody might edit the list of layers, before its weights are drawn."""
+    return new_sequential(
+        keras.layers.LSTM(4, return_sequences=True, stateful=True, name="usual"),
+        keras.layers.Dropout(0.1),
+        keras.layers.GRU(4, return_sequences=True, stateful=True, name="gru"),
+        keras.layers.LSTM(
+            4,
+            stateful=True,
+            kernel_initializer="ones",
+            recurrent_initializer="glorot_uniform",
+            name="ones",
+        ),
+        keras.layers.Dense(4, kernel_initializer="zeros", name="zeros"),
+        keras.layers.Dense(
+            4, kernel_initializer=keras.initializers.GlorotUniform(seed=7), name="seeded"
+        ),
+        keras.layers.Dense(3, name="last"),
+    )
+
+
+def kernels_of(model):
+    """Returns the kernels of a model under the names of their layers."""
+    weights = {"/".join(w.path.split("/")[1:]): w for w in model.weights if "kernel" in w.name}
+    return {name.replace("lstm_cell/", ""): weight.numpy() for name, weight in weights.items()}
+
+
+def test_every_kernel_is_judged_by_its_own_initializer():
     model = edited_model()
-    before = [layer.get_weights() for layer in model.layers]
-    program.draw_weights(model)
-    after = [layer.get_weights() for layer in model.layers]
-    drawn = [not all(map(np.array_equal, *start)) for start in zip(before, after, strict=True)]
-    assert drawn == [True, False, False, False, False, True]
+    before = kernels_of(model)
+    program.initialize_weights(model)
+    drawn = [name for name, now in kernels_of(model).items() if not np.array_equal(now, before[name])]
+    assert drawn == ["usual/kernel", "ones/recurrent_kernel", "last/kernel"]
+
+
+def test_initializing_says_what_it_left():
+    left = program.initialize_weights(edited_model())
+    assert ["/".join(path.split("/")[1:]) for path in left] == [
+        "usual/lstm_cell/recurrent_kernel",
+        "gru/gru_cell/kernel",
+        "gru/gru_cell/recurrent_kernel",
+        "gru/gru_cell/bias",
+        "ones/lstm_cell/kernel",
+        "zeros/kernel",
+        "seeded/kernel",
+    ]
+    assert program.initialize_weights(build_model()) == []
+
+
+def test_layers_inside_of_layers_start_in_their_turn():
+    lstm = dict(recurrent_initializer="glorot_uniform", return_sequences=True)
+    both = keras.layers.Bidirectional(keras.layers.LSTM(2, **lstm))
+    inner = keras.Sequential([keras.layers.LSTM(3, **lstm), keras.layers.LSTM(4, **lstm)])
+    model = new_sequential(both, inner, keras.layers.TimeDistributed(keras.layers.Dense(5)))
+    keras.utils.set_random_seed(3)
+    program.initialize_weights(model)
+    numbers = np.random.RandomState(3)
+    forward, backward, three, four, dense = (1, 2), (1, 2), (4, 3), (3, 4), (4, 5)
+    for k, (inputs, units) in enumerate([forward, backward, three, four, dense]):
+        limit, recurrent_limit = np.sqrt(6 / (inputs + units)), np.sqrt(6 / (units + units))
+        kernel = numbers.uniform(-limit, limit, (inputs, units))
+        np.testing.assert_array_equal(model.weights[3 * k][:, :units], np.float32(kernel))
+        if k < 4:  # the first gate's block of the recurrent kernel, then three gates more
+            block = numbers.uniform(-recurrent_limit, recurrent_limit, (units, units))
+            np.testing.assert_array_equal(model.weights[3 * k + 1][:, :units], np.float32(block))
+            numbers.uniform(size=3 * (inputs + units) * units)
+
+
+def test_a_layer_that_stands_twice_starts_once():
+    dense = keras.layers.Dense(1)
+    keras.utils.set_random_seed(3)
+    program.initialize_weights(new_sequential(dense, keras.Sequential([dense])))
+    assert abs(dense.kernel.numpy()[0, 0]) == pytest.approx(0.17581, abs=1e-3)
+
+
+def test_a_model_without_weights_is_told_what_it_wants():
+    model = program.StatefulSequential([keras.layers.LSTM(2), keras.layers.Dense(1)])
+    with pytest.raises(ValueError, match="begin its list of layers with keras.Input"):
+        program.initialize_weights(model)
 
 
 def test_an_edited_list_of_layers_trains():
     cos, expected_output = series()
     model = edited_model()
-    program.draw_weights(model)
+    program.initialize_weights(model)
     model.compile(loss="mse", optimizer="rmsprop")
     three = np.repeat(expected_output, 3, axis=1)
     first, *_, last = program.train(model, cos, three, epochs=4, verbose=0)
     assert last < first
     assert program.predict(model, cos).shape == (250, 3)
+
+
+@pytest.mark.parametrize(
+    "settings, named",
+    [
+        (dict(batch_size=0), "batch_size = 0: must be a whole number of at least 1"),
+        (dict(tsteps=2.5), "tsteps = 2.5: must be a whole number of at least 1"),
+        (dict(units="50"), "units = '50': must be a whole number of at least 1"),
+        (dict(stateful=1), "stateful = 1: must be True or False"),
+    ],
+)
+def test_a_wrong_setting_of_the_model_is_named(settings, named):
+    with pytest.raises(ValueError, match=named):
+        build_model(**settings)
 
 
 @pytest.mark.parametrize("tsteps, unroll", [(1, True), (2, False), (50, False)])
