@@ -327,40 +327,70 @@ def train(model, cos, expected_output, epochs=EPOCHS, verbose=VERBOSE, stack=STA
     are not finite. Whatever ends it, the states are reset and the weights finite: those from before
     the epoch, if need be.
     """
-    check(epochs=epochs, verbose=verbose)
+    check(epochs=epochs)
+    check(verbose=verbose)
+    require(expected_output is not None, "be an array", expected_output=expected_output)
     batches = stack_batches(model, cos, expected_output, stack)
-    model.reset_states()
-    model.optimizer.build(model.trainable_variables)  # else the first epoch could not be taken back
-    variables = model.variables + model.optimizer.variables
-    before = [variable.numpy() for variable in variables]
+    restore_on_nan = RestoreOnNaN()
     losses = []
+    model.reset_states()
     try:
         for i in range(epochs):
             print("Epoch", i, "/", epochs)
-            history = model.fit(batches, epochs=1, shuffle=False, verbose=verbose).history
+            history = model.fit(
+                batches, epochs=1, shuffle=False, verbose=verbose, callbacks=[restore_on_nan]
+            )
             model.reset_states()
-            [loss] = history["loss"]
-            if not is_finite(model):
-                message = f"the loss of epoch {i} is {loss}, or a weight is not finite"
-                raise FloatingPointError(f"{message}: is the series too large?")
-            losses.append(loss)
-            before = [variable.numpy() for variable in variables]
+            losses += history.history["loss"]
     except KeyboardInterrupt:
         print(f"\nInterrupted in epoch {i}: going on with what is trained so far")
-        if not is_finite(model):
+        if restore_on_nan.restore_unless_finite():
             print("but without that epoch, as its loss is not finite")
     finally:
+        restore_on_nan.restore_unless_finite()
         model.reset_states()
-        if not is_finite(model):
-            for variable, value in zip(variables, before):
-                variable.assign(value)
     return losses
 
 
-def is_finite(model):
-    """Returns whether the loss of the present epoch so far and all weights are finite numbers."""
-    values = [model.get_metrics_result()["loss"], *model.get_weights()]
-    return all(np.isfinite(value).all() for value in values)
+class RestoreOnNaN(keras.callbacks.Callback):
+    """Takes an epoch back whose loss or weights are not finite numbers, and ends the training.
+
+    All that the epoch changed but the states is then as before it: weights, seeds, the optimizer.
+    For `fit`, where Keras's TerminateOnNaN would end the training too but leave the model with NaN.
+    An epoch that ends before its end, by Ctrl-C or an error, is seen to by `restore_unless_finite`.
+    Raises FloatingPointError.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.epoch = -1  # counted over all calls of `fit`, as each call of the post's is one epoch
+        self.variables, self.before = [], []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch += 1
+        optimizer = self.model.optimizer
+        if not optimizer.built:  # else the first epoch of all could not be taken back
+            optimizer.build(self.model.trainable_variables)
+        self.variables = self.model.variables + optimizer.variables
+        self.before = [variable.numpy() for variable in self.variables]
+
+    def on_epoch_end(self, epoch, logs=None):
+        loss = logs["loss"]
+        if self.restore_unless_finite(loss):
+            message = f"the loss of epoch {self.epoch} is {loss}, or a weight is not finite"
+            raise FloatingPointError(f"{message}: is the series too large, or not finite itself?")
+
+    def restore_unless_finite(self, loss=None):
+        """Takes the latest epoch back if its loss or a weight is not finite; returns whether."""
+        if not self.before:  # no epoch has begun
+            return False
+        if loss is None:
+            loss = self.model.metrics[0].result()  # of the epoch so far
+        if all(np.isfinite(value).all() for value in [loss, *self.model.get_weights()]):
+            return False
+        for variable, value in zip(self.variables, self.before):
+            variable.assign(value)
+        return True
 
 
 def predict(model, cos, verbose=VERBOSE, stack=STACK):
@@ -376,13 +406,20 @@ def print_mse(cos, expected_output, predicted_output, lahead=LAHEAD):
     """Prints the MSE of the predictions and that of "no change", which takes the latest value.
 
     Takes (samples, tsteps, 1), (samples, 1) and (samples, 1). Leaves out the last `lahead` samples,
-    for which 0 is expected only because they have no value ahead.
+    for which 0 is expected only because they have no value ahead. Raises ValueError for a wrong
+    `lahead` and for arrays of other shapes, which NumPy would broadcast.
     """
+    check(lahead=lahead)
+    latest = cos[:, -1]
+    shape = np.shape(expected_output)
+    for name, array in [("predicted_output", predicted_output), ("cos[:, -1]", latest)]:
+        if np.shape(array) != shape:
+            found = f"{name} has the shape {np.shape(array)}"
+            raise ValueError(f"{found}: must be that of expected_output, {shape}")
     known = slice(0, len(cos) - int(lahead))
     expected = expected_output[known]
-    latest = cos[known, -1]
     print("MSE of the prediction:", np.mean((predicted_output[known] - expected) ** 2))
-    print('MSE of "no change", the latest value:', np.mean((latest - expected) ** 2))
+    print('MSE of "no change", the latest value:', np.mean((latest[known] - expected) ** 2))
     print(f"(both without the last {lahead} of {len(cos)} samples, with no value ahead)")
 
 

@@ -1,5 +1,6 @@
 """Training, predicting, and what Keras's own methods do with stacked batches."""
 
+import re
 from functools import partial
 
 import numpy as np
@@ -100,13 +101,19 @@ def test_callbacks_work_in_a_fit_of_several_epochs(tmp_path):
         shuffle=False,
         callbacks=[
             keras.callbacks.ModelCheckpoint(tmp_path / "{epoch}.keras"),
-            keras.callbacks.TensorBoard(tmp_path / "logs"),
             keras.callbacks.EarlyStopping("loss", patience=0, min_delta=1e9),
         ],
     )
     assert len(history.history["loss"]) == 2  # no epoch is better than the first one by 1e9
     assert {path.name for path in tmp_path.glob("*.keras")} == {"1.keras", "2.keras"}
-    assert list(tmp_path.glob("logs/train/events*"))
+
+
+def test_tensorboard_gets_a_log(tmp_path):
+    pytest.importorskip("tensorboard")
+    model = new_model()
+    log = keras.callbacks.TensorBoard(tmp_path)
+    model.fit(program.stack_batches(model, *series()), verbose=0, shuffle=False, callbacks=[log])
+    assert list(tmp_path.glob("train/events*"))
 
 
 def test_predictions_have_the_width_of_the_models_last_layer():
@@ -190,6 +197,11 @@ def test_a_model_of_unknown_length_takes_arrays_and_stacks():
     assert predicted_output.shape == (50, 4, 1)
 
 
+@pytest.mark.filterwarnings("error:.*shuffle")
+def test_training_keeps_the_order_and_tells_keras_so():
+    program.train(new_model(), *series(), epochs=1)
+
+
 def test_the_states_go_on_from_one_prediction_to_the_next():
     cos, _ = series()
     model = new_model()
@@ -237,7 +249,9 @@ def test_training_begins_with_the_states_reset():
 def test_a_reset_reaches_layers_inside_of_layers():
     inner = keras.Sequential([keras.layers.LSTM(2, return_sequences=True, stateful=True)])
     both = keras.layers.Bidirectional(keras.layers.GRU(2, stateful=True))
-    model = program.StatefulSequential([keras.Input(batch_shape=(25, 1, 1)), inner, both])
+    stateless = keras.layers.Bidirectional(keras.layers.GRU(2, return_sequences=True))
+    layers = [inner, stateless, both]
+    model = program.StatefulSequential([keras.Input(batch_shape=(25, 1, 1)), *layers])
     states = inner.layers[0].states + both.forward_layer.states + both.backward_layer.states
     model.predict(series()[0], batch_size=25, verbose=0)
     assert all(np.any(state) for state in states)
@@ -245,15 +259,18 @@ def test_a_reset_reaches_layers_inside_of_layers():
     assert not any(np.any(state) for state in states)
 
 
-def interrupt_after_fit(monkeypatch, model):
-    """Lets the model's fit end with Ctrl-C, after it has trained."""
+def end_epoch_with(monkeypatch, model, error):
+    """Lets an error end each epoch of the model when its batches are trained."""
     fit = model.fit
 
-    def interrupted(*arguments, **settings):
-        fit(*arguments, **settings)
-        raise KeyboardInterrupt
+    def raise_error(batch, logs):
+        raise error
 
-    monkeypatch.setattr(model, "fit", interrupted)
+    def broken_off(*arguments, callbacks, **settings):
+        breaks_off = keras.callbacks.LambdaCallback(on_train_batch_end=raise_error)
+        return fit(*arguments, callbacks=[*callbacks, breaks_off], **settings)
+
+    monkeypatch.setattr(model, "fit", broken_off)
 
 
 def test_after_ctrl_c_the_weights_are_those_trained_so_far_and_the_states_reset(
@@ -261,7 +278,7 @@ def test_after_ctrl_c_the_weights_are_those_trained_so_far_and_the_states_reset(
 ):
     model = new_model()
     start = model.get_weights()
-    interrupt_after_fit(monkeypatch, model)
+    end_epoch_with(monkeypatch, model, KeyboardInterrupt)
     assert program.train(model, *series(), epochs=3) == []
     assert capsys.readouterr().out.endswith(
         "Interrupted in epoch 0: going on with what is trained so far\n"
@@ -278,10 +295,145 @@ def test_after_ctrl_c_in_an_epoch_whose_loss_is_nan_the_model_is_as_before_that_
     model = new_model()
     program.train(model, cos, expected_output, epochs=1)
     before = values(model)
-    interrupt_after_fit(monkeypatch, model)
+    end_epoch_with(monkeypatch, model, KeyboardInterrupt)
     program.train(model, cos, np.full_like(expected_output, np.nan), epochs=3)
     assert "without that epoch, as its loss is not finite" in capsys.readouterr().out
     assert_equal(values(model), before)
+
+
+def test_ctrl_c_while_an_epoch_whose_weights_are_finite_has_no_finite_loss_takes_it_back(
+    monkeypatch, capsys
+):
+    cos, expected_output = series()
+    model = new_small_model("mse", keras.optimizers.SGD(1e-30))
+    before = model.get_weights()
+    end_epoch_with(monkeypatch, model, KeyboardInterrupt)
+    program.train(model, cos, np.full_like(expected_output, 1e25), epochs=1)
+    assert "without that epoch, as its loss is not finite" in capsys.readouterr().out
+    assert_equal(model.get_weights(), before)
+
+
+def test_an_error_of_another_kind_takes_a_broken_epoch_back_too(monkeypatch):
+    cos, expected_output = series()
+    model = new_model()
+    before = values(model)
+    end_epoch_with(monkeypatch, model, RuntimeError("of one's own"))
+    with pytest.raises(RuntimeError, match="of one's own"):
+        program.train(model, cos, np.full_like(expected_output, np.nan), epochs=3)
+    assert_equal(values(model), before)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError("of one's own")])
+def test_what_ends_a_run_while_its_first_epoch_compiles_is_what_is_seen(capsys, error):
+    def loss(expected, predicted):
+        raise error
+
+    layers = [keras.layers.LSTM(2, stateful=True), keras.layers.Dense(1)]
+    model = program.StatefulSequential([keras.Input(batch_shape=(25, 1, 1)), *layers])
+    model.compile(loss=loss, metrics=["mae"])
+    if error is KeyboardInterrupt:
+        assert program.train(model, *series(50), epochs=1) == []
+        assert capsys.readouterr().out.endswith("going on with what is trained so far\n")
+    else:
+        with pytest.raises(RuntimeError, match="of one's own"):
+            program.train(model, *series(50), epochs=1)
+
+
+def test_what_is_taken_back_is_the_broken_epoch_alone(monkeypatch):
+    cos, expected_output = series()
+    model = new_model()
+    broken = program.stack_batches(model, cos, np.full_like(expected_output, np.nan))
+    fit = model.fit
+    before = []
+
+    def fit_with_a_broken_third(batches, **settings):
+        before.append(values(model))
+        if len(before) == 3:
+            batches = broken
+        return fit(batches, **settings)
+
+    monkeypatch.setattr(model, "fit", fit_with_a_broken_third)
+    with pytest.raises(FloatingPointError, match="epoch 2 is nan"):
+        program.train(model, cos, expected_output, epochs=5)
+    assert_equal(values(model), before[2])
+
+
+def new_small_model(loss, optimizer, *layers):
+    """Returns a compiled model with layers between an LSTM and a Dense layer."""
+    layers = [keras.layers.LSTM(2, stateful=True), *layers, keras.layers.Dense(1)]
+    model = program.StatefulSequential([keras.Input(batch_shape=(25, 1, 1)), *layers])
+    model.compile(loss=loss, optimizer=optimizer)
+    return model
+
+
+def test_a_loss_that_is_not_finite_is_seen_where_all_weights_are():
+    model = new_small_model("mse", keras.optimizers.SGD(1e-30))
+    cos, expected_output = series(50)
+    with pytest.raises(FloatingPointError, match="epoch 0 is inf"):
+        program.train(model, cos, np.full_like(expected_output, 1e25), epochs=1)
+
+
+def test_weights_that_are_not_finite_are_seen_where_the_loss_is():
+    def loss(expected, predicted):
+        return keras.ops.sqrt(0.0 * keras.ops.mean(predicted))  # 0, whose slope is 0 / 0
+
+    model = new_small_model(loss, "rmsprop")
+    before = model.get_weights()
+    with pytest.raises(FloatingPointError, match="epoch 0 is 0.0, or a weight is not finite"):
+        program.train(model, *series(25), epochs=1)
+    assert_equal(model.get_weights(), before)
+
+
+def test_all_that_an_epoch_changes_is_taken_back():
+    extra = [keras.layers.BatchNormalization(), keras.layers.Dropout(0.5)]
+    model = new_small_model("mse", "adam", *extra)
+    cos, expected_output = series(50)
+    program.train(model, cos, expected_output, epochs=1)
+    before = values(model)
+    assert len(before) > len(model.get_weights()) + len(model.optimizer.variables)  # seeds, states
+    with pytest.raises(FloatingPointError):
+        program.train(model, cos, np.full_like(expected_output, np.nan), epochs=1)
+    assert_equal(values(model), before)
+
+
+def test_fit_of_arrays_can_take_an_epoch_back_too():
+    cos, expected_output = series()
+    broken = expected_output.copy()
+    broken[100] = np.nan
+    model = new_model()
+    restore_on_nan = program.RestoreOnNaN()
+    fit = dict(batch_size=25, shuffle=False, verbose=0, callbacks=[restore_on_nan])
+    model.fit(cos, expected_output, epochs=2, **fit)
+    model.reset_states()
+    before = values(model)
+    with pytest.raises(FloatingPointError, match="epoch 2 is nan"):
+        model.fit(cos, broken, validation_data=(cos, cos[:, 0]), validation_batch_size=25, **fit)
+    model.reset_states()
+    assert_equal(values(model), before)
+
+
+def test_a_broken_validation_takes_nothing_back():
+    cos, expected_output = series()
+    model = new_model()
+    before = model.get_weights()
+    nans = (cos, np.full_like(expected_output, np.nan))
+    model.fit(
+        program.stack_batches(model, cos, expected_output),
+        validation_data=program.stack_batches(model, *nans),
+        verbose=0,
+        callbacks=[program.RestoreOnNaN()],
+    )
+    assert not np.array_equal(model.get_weights()[0], before[0])
+
+
+def test_the_optimizer_of_half_precision_is_built_once(new_typed_model):
+    model = new_typed_model("mixed_float16")
+    counts = []
+    for _ in range(3):
+        program.train(model, *series(50), epochs=1)
+        counts.append(len(model.optimizer.variables))
+    assert counts[0] == counts[1] == counts[2]
+    assert float(model.optimizer.dynamic_scale) != model.optimizer.initial_scale  # it is in use
 
 
 @pytest.mark.parametrize("epochs_before", [0, 2])
@@ -336,24 +488,88 @@ def test_a_wrong_argument_is_named_and_leaves_the_model_as_it_was(functions, set
 
 
 @pytest.mark.parametrize(
-    "cos_shape, expected_shape, name",
+    "cos_shape, expected_shape, named",
     [
-        ((50, 1), (50, 1), "cos"),
-        ((50, 2, 1), (50, 1), "cos"),
-        ((50, 1, 1), (50,), "expected_output"),
-        ((50, 1, 1), (25, 1), "expected_output"),
-        ((0, 1, 1), (0, 1), "batch_size"),
+        ((50, 1), (50, 1), "cos has the shape (50, 1): must be (50, 1, 1)"),
+        ((50, 2, 1), (50, 1), "cos has the shape (50, 2, 1): must be (50, 1, 1)"),
+        ((50, 1, 1), (50,), "expected_output has the shape (50,): must be (50, 1)"),
+        ((50, 1, 1), (25, 1), "expected_output has the shape (25, 1): must be (50, 1)"),
+        ((0, 1, 1), (0, 1), "batch_size = 25: must divide the number of samples, but there are no"),
         (
             (60, 1, 1),
             (60, 1),
-            "batch_size = 25: must divide the number of samples, 60, as 20 or 30 would",
+            "batch_size = 25: must divide the number of samples, 60, as 20 or 30 would "
+            "and as 25 would without 10 of them",
         ),
     ],
 )
-def test_arrays_of_a_wrong_shape_are_named(cos_shape, expected_shape, name):
+def test_arrays_of_a_wrong_shape_are_named(cos_shape, expected_shape, named):
     model = build_model()
-    with pytest.raises(ValueError, match=name):
+    with pytest.raises(ValueError, match=re.escape(named)):
         program.train(model, np.zeros(cos_shape), np.zeros(expected_shape))
-    if name == "cos":
-        with pytest.raises(ValueError, match=r"cos has the shape .*: must be \(50, 1, 1\)"):
+    if not named.startswith("expected_output"):
+        with pytest.raises(ValueError, match=re.escape(named)):
             program.predict(model, np.zeros(cos_shape))
+
+
+@pytest.mark.parametrize("name", ["cos", "expected_output"])
+def test_arrays_that_are_forgotten_are_named(name):
+    arrays = dict(zip(("cos", "expected_output"), series()))
+    arrays[name] = None
+    with pytest.raises(ValueError, match=f"{name}|batch_size = 25.*samples, 1"):
+        program.train(build_model(), **arrays)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_series_that_is_not_finite_is_said_to_be_so_before_any_training(value):
+    cos, expected_output = series()
+    cos[100] = value
+    model = build_model()
+    for arguments in [(program.train, model, cos, expected_output), (program.predict, model, cos)]:
+        with pytest.raises(ValueError, match="cos has values that are not finite"):
+            partial(*arguments)()
+
+
+def new_text_generator(tsteps, return_sequences):
+    """Returns a model of 5,000 tokens."""
+    layers = [
+        keras.layers.Embedding(5000, 4),
+        keras.layers.LSTM(4, stateful=True, return_sequences=return_sequences),
+        keras.layers.Dense(5000, activation="softmax"),
+    ]
+    tokens = keras.Input(batch_shape=(5, tsteps), dtype="int32")
+    model = program.StatefulSequential([tokens, *layers])
+    model.compile(loss="sparse_categorical_crossentropy", optimizer="adam", jit_compile=True)
+    return model
+
+
+@pytest.mark.parametrize(
+    "return_sequences, shape",
+    [(False, (20,)), (False, (20, 1)), (True, (20, 3)), (True, (20, 3, 1))],
+    ids=str,
+)
+def test_classes_are_taken_as_keras_takes_them(return_sequences, shape):
+    random = np.random.default_rng(0)
+    tokens = random.integers(5000, size=(20, 3))
+    classes = random.integers(5000, size=shape)
+    losses = []
+    for stacked in (True, False):
+        keras.utils.set_random_seed(0)
+        model = new_text_generator(3, return_sequences)
+        if stacked:
+            losses += program.train(model, tokens, classes, epochs=1, verbose=0)
+        else:
+            fit = dict(batch_size=5, shuffle=False, verbose=0)
+            losses += model.fit(tokens, classes, **fit).history["loss"]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+
+
+def test_whole_numbers_stay_whole_and_others_become_floats():
+    cos, expected_output = series()
+    batches = program.stack_batches(new_model(), cos.astype(int), expected_output)
+    assert batches.element_spec["cos"].dtype == "int64"
+    assert batches.element_spec["expected_output"].dtype == "float32"
+    model = new_model()
+    of_integers = program.predict(model, cos.astype(int))
+    model.reset_states()
+    np.testing.assert_array_equal(program.predict(model, np.trunc(cos)), of_integers)
