@@ -12,7 +12,9 @@ stand here in its order and under its names. What this program says beyond it ha
 import contextlib
 import io
 import math
+import numbers
 import os
+import stat
 import sys
 
 # Keras and TensorFlow read these two when they are imported. With "2" TensorFlow gives fewer hints;
@@ -25,6 +27,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import tensorflow as tf
 from matplotlib.backends import BackendFilter, backend_registry
+
+if keras.backend.backend() != "tensorflow":  # imported before, when KERAS_BACKEND said otherwise
+    raise ImportError(
+        f"Keras runs on {keras.backend.backend()}, this program on TensorFlow: start Python anew, "
+        "and import stateful_lstm before keras or set KERAS_BACKEND=tensorflow"
+    )
 
 TSTEPS = 1  # time steps in a sample, a window of the series that ends with its value
 BATCH_SIZE = 25  # samples in a batch; must divide the number of samples
@@ -82,28 +90,40 @@ def gen_cosine_amp(amp=AMP, period=PERIOD, x0=X0, xn=XN, step=STEP, k=K, tsteps=
 
     As in the post, which calls it an absolute cosine, there are (xn - x0) * step samples. Sample i
     has the `tsteps` values up to x = x0 + i * step, the oldest first. Raises ValueError for a wrong
-    setting and for values that are not finite.
+    setting, alone or with the others.
     """
-    check(amp=amp, period=period, x0=x0, xn=xn, step=step, k=k, tsteps=tsteps)
-    require(xn > x0, "be above x0", xn=xn, x0=x0)
+    check_counts(step=step, tsteps=tsteps)
+    check_whole_numbers(x0=x0, xn=xn)
+    check_real_numbers(amp=amp, period=period, k=k)
+    check_above(xn=xn, x0=x0)
+    samples, first, last = measure_series(x0, xn, step, tsteps)
+    check_range(first, last, x0=x0, xn=xn, step=step, tsteps=tsteps)
+    check_finite(first, last, amp=amp, period=period, k=k)
+    x0, step, tsteps = int(x0), int(step), int(tsteps)  # NumPy's could overflow
+    latest = x0 + step * np.arange(samples)  # x of each sample's latest value, (samples,)
+    back = step * np.arange(tsteps - 1, -1, -1)  # from there to each of its values, (tsteps,)
+    x = latest[:, np.newaxis] - back  # (samples, tsteps)
+    cos = float(amp) * np.cos(2 * np.pi * x / float(period)) * np.exp(-float(k) * x)
+    return cos[:, :, np.newaxis]
+
+
+def measure_series(x0, xn, step, tsteps):
+    """Returns the number of samples, the first x and the last, as Python's whole numbers."""
     x0, xn, step, tsteps = int(x0), int(xn), int(step), int(tsteps)  # NumPy's could overflow
     samples = (xn - x0) * step
-    last = x0 + step * np.arange(samples)  # x of each sample's latest value, (samples,)
-    back = step * np.arange(tsteps - 1, -1, -1)  # from there to each of its values, (tsteps,)
-    x = last[:, np.newaxis] - back  # (samples, tsteps)
-    cos = float(amp) * np.cos(2 * np.pi * x / float(period)) * np.exp(-float(k) * x)
-    require(np.isfinite(cos).all(), "give finite values", amp=amp, period=period, k=k)
-    return cos[:, :, np.newaxis]
+    return samples, x0 - (tsteps - 1) * step, x0 + (samples - 1) * step
 
 
 def gen_expected_output(cos, lahead=LAHEAD):
     """Returns the mean of the `lahead` values after each sample, (samples, 1).
 
     Takes (samples, tsteps, 1). The last `lahead` samples get 0, as in the post. Raises ValueError
-    for a wrong `lahead`.
+    for a wrong `lahead` and for an array of another shape.
     """
-    check(lahead=lahead)
-    require(lahead < len(cos), f"be below the number of samples, {len(cos)}", lahead=lahead)
+    check_counts(lahead=lahead)
+    if np.ndim(cos) != 3:
+        raise ValueError(f"cos has the shape {np.shape(cos)}: must be (samples, tsteps, 1)")
+    check_lahead(lahead, len(cos), lahead=lahead)
     lahead = int(lahead)  # NumPy's could overflow
     values = cos[:, -1, 0]
     means = np.convolve(values[1:], np.ones(lahead), "valid") / lahead
@@ -168,7 +188,7 @@ def stack_batches(model, cos, expected_output=None, stack=STACK):
     values of `cos` that are not finite, and for a wrong `stack`.
     """
     batch_size, *sample_shape = model.input_shape
-    check(stack=stack, batch_size=batch_size)
+    check_counts(stack=stack, batch_size=batch_size)
     samples = len(np.atleast_1d(cos))
     check_batch_size(batch_size, samples, batch_size=batch_size)
     batches = {"cos": to_batches("cos", cos, batch_size, (samples, *sample_shape))}
@@ -215,8 +235,8 @@ def build_model(batch_size=BATCH_SIZE, tsteps=TSTEPS, units=UNITS, stateful=STAT
 
     Raises ValueError for a wrong setting.
     """
-    check(batch_size=batch_size, tsteps=tsteps, units=units)
-    check(stateful=stateful)
+    check_counts(batch_size=batch_size, tsteps=tsteps, units=units)
+    check_bools(stateful=stateful)
     batch_size, tsteps, units = int(batch_size), int(tsteps), int(units)  # Keras wants Python's
     keras1 = dict(  # where Keras 3 would start or compute otherwise
         recurrent_activation=keras1_hard_sigmoid,
@@ -327,8 +347,8 @@ def train(model, cos, expected_output, epochs=EPOCHS, verbose=VERBOSE, stack=STA
     are not finite. Whatever ends it, the states are reset and the weights finite: those from before
     the epoch, if need be.
     """
-    check(epochs=epochs)
-    check(verbose=verbose)
+    check_counts(epochs=epochs)
+    check_verbose(verbose=verbose)
     require(expected_output is not None, "be an array", expected_output=expected_output)
     batches = stack_batches(model, cos, expected_output, stack)
     restore_on_nan = RestoreOnNaN()
@@ -398,7 +418,7 @@ def predict(model, cos, verbose=VERBOSE, stack=STACK):
 
     It goes on from the present states. Raises ValueError for wrong arguments.
     """
-    check(verbose=verbose)
+    check_verbose(verbose=verbose)
     return model.predict(stack_batches(model, cos, stack=stack), verbose=verbose)
 
 
@@ -409,7 +429,8 @@ def print_mse(cos, expected_output, predicted_output, lahead=LAHEAD):
     for which 0 is expected only because they have no value ahead. Raises ValueError for a wrong
     `lahead` and for arrays of other shapes, which NumPy would broadcast.
     """
-    check(lahead=lahead)
+    check_counts(lahead=lahead)
+    check_lahead(lahead, len(cos), lahead=lahead)
     latest = cos[:, -1]
     shape = np.shape(expected_output)
     for name, array in [("predicted_output", predicted_output), ("cos[:, -1]", latest)]:
@@ -434,9 +455,18 @@ def draw_model(model, path=MODEL_FILE):
         import_pydot()
         dot = keras.utils.model_to_dot(model, show_shapes=True)
         with contextlib.redirect_stdout(None):  # pydot prints what a failing Graphviz says
-            dot.write(path, format=get_ending(path))
+            picture = dot.create(format=get_ending(path))
+        if not picture:  # under `python -O`, which takes pydot's assertion away
+            raise OSError("Graphviz drew nothing")
     except (ImportError, OSError, AssertionError) as error:  # pydot asserts that Graphviz succeeds
         print(f"No picture of the model: {error} (`pip install pydot`, and install graphviz)")
+        return
+    try:
+        check_regular(path)
+        with open(path, "wb") as file:
+            file.write(picture)
+    except (OSError, ValueError) as error:  # ValueError: of a name with a null character
+        print(f"No picture of the model: MODEL_FILE = {path!r} cannot be written ({error})")
 
 
 def import_pydot():
@@ -464,6 +494,7 @@ def plot_results(expected_output, predicted_output, path=PLOT_FILE):
     failure = None
     try:
         if path is not None:
+            check_regular(path)
             fig.savefig(path)
             print("Plot:", path)
     except Exception as error:  # and not KeyboardInterrupt, after which no window is to open
@@ -479,98 +510,176 @@ def plot_results(expected_output, predicted_output, path=PLOT_FILE):
 
 # ---------------------------------------- The checks ----------------------------------------
 
+# They take settings under the names that an error is to show: those of constants or of arguments.
+
 
 def check_constants():
-    """Raises an error for a wrong constant, before anything is computed or written.
+    """Raises an error for a wrong constant, before anything is printed, computed or written.
 
-    ValueError for a wrong setting, OSError for a file that cannot be written, ImportError for a
-    matplotlib backend that cannot run here.
+    ValueError for a wrong setting, OSError for a PLOT_FILE that cannot be written, ImportError for
+    a matplotlib backend that cannot run here.
     """
-    check(TSTEPS=TSTEPS, BATCH_SIZE=BATCH_SIZE, EPOCHS=EPOCHS, LAHEAD=LAHEAD, UNITS=UNITS)
-    check(STATEFUL=STATEFUL, STACK=STACK, VERBOSE=VERBOSE)
-    check(AMP=AMP, PERIOD=PERIOD, X0=X0, XN=XN, STEP=STEP, K=K)
-    if SEED is not None:
-        check(SEED=SEED)
-    require(XN > X0, "be above X0", XN=XN, X0=X0)
-    samples = (int(XN) - int(X0)) * int(STEP)  # NumPy's could overflow
+    check_counts(TSTEPS=TSTEPS, BATCH_SIZE=BATCH_SIZE, EPOCHS=EPOCHS, LAHEAD=LAHEAD, UNITS=UNITS)
+    check_counts(STEP=STEP, STACK=STACK)
+    check_bools(STATEFUL=STATEFUL)
+    right = SEED is None or is_whole(SEED) and 0 <= SEED < 2**32
+    require(right, f"be a whole number of at least 0, below {2**32}, or None", SEED=SEED)
+    check_verbose(VERBOSE=VERBOSE)
+    check_whole_numbers(X0=X0, XN=XN)
+    check_real_numbers(AMP=AMP, PERIOD=PERIOD, K=K)
+    check_above(XN=XN, X0=X0)
+    samples, first, last = measure_series(X0, XN, STEP, TSTEPS)
+    check_range(first, last, X0=X0, XN=XN, STEP=STEP, TSTEPS=TSTEPS)
+    check_finite(first, last, AMP=AMP, PERIOD=PERIOD, K=K)
     series = dict(XN=XN, X0=X0, STEP=STEP)
-    require(LAHEAD < samples, f"be below the number of samples, {samples}", LAHEAD=LAHEAD, **series)
+    check_lahead(LAHEAD, samples, LAHEAD=LAHEAD, **series)
     check_batch_size(BATCH_SIZE, samples, BATCH_SIZE=BATCH_SIZE, **series)
     plt.switch_backend(plt.get_backend())  # else a backend that cannot run would fail at the end
     if PLOT_FILE is not None:
-        check_file("PLOT_FILE", PLOT_FILE, plt.Figure().canvas.get_supported_filetypes())
-        check_format("PLOT_FILE", PLOT_FILE)
+        check_plot_file(PLOT_FILE)
     if MODEL_FILE is not None:
-        with contextlib.suppress(ImportError):  # without pydot the model is not drawn
-            check_file("MODEL_FILE", MODEL_FILE, import_pydot().Dot().formats)
-            if PLOT_FILE is not None:
-                same = os.path.realpath(PLOT_FILE) == os.path.realpath(MODEL_FILE)
-                require(not same, "be another file", PLOT_FILE=PLOT_FILE, MODEL_FILE=MODEL_FILE)
+        check_model_file(MODEL_FILE)
 
 
-def check(**settings):
-    """Raises ValueError for a setting that is wrong in itself: a constant, or an argument."""
+def check_counts(**settings):
+    """Raises ValueError for a setting that is not a whole number of at least 1."""
     for name, value in settings.items():
-        match name.lower():
-            case "tsteps" | "batch_size" | "epochs" | "lahead" | "units" | "step" | "stack":
-                right = is_whole(value) and value >= 1
-                must = "be a whole number of at least 1"
-            case "x0" | "xn":
-                right = is_whole(value)
-                must = "be a whole number"
-            case "seed":
-                right = is_whole(value) and 0 <= value < 2**32
-                must = f"be a whole number of at least 0, below {2**32}, or None"
-            case "amp" | "period" | "k":
-                right = is_real(value)
-                must = "be a real number"
-            case "stateful":
-                right = isinstance(value, bool)
-                must = "be True or False"
-            case "verbose":
-                right = value in (0, 1, 2, "auto")
-                must = 'be 0, 1, 2 or "auto"'
-        require(right, must, **{name: value})
+        right = is_whole(value) and 1 <= value < 2**63  # what NumPy can hold
+        require(right, "be a whole number of at least 1, below 2**63", **{name: value})
 
 
-def check_batch_size(size, samples, **settings):
+def check_whole_numbers(**settings):
+    """Raises ValueError for a setting that is not a whole number."""
+    for name, value in settings.items():
+        right = is_whole(value) and -(2**63) <= value < 2**63  # what NumPy can hold
+        require(right, "be a whole number of at least -2**63, below 2**63", **{name: value})
+
+
+def check_real_numbers(**settings):
+    """Raises ValueError for a setting that is not a finite real number."""
+    for name, value in settings.items():
+        require(is_real(value), "be a real number", **{name: value})
+
+
+def check_bools(**settings):
+    """Raises ValueError for a setting that is not True or False."""
+    for name, value in settings.items():
+        require(isinstance(value, bool), "be True or False", **{name: value})
+
+
+def check_verbose(**settings):
+    """Raises ValueError for a setting that is none of Keras's kinds of progress."""
+    for name, value in settings.items():
+        require(value in (0, 1, 2, "auto"), 'be 0, 1, 2 or "auto"', **{name: value})
+
+
+def check_above(**settings):
+    """Raises ValueError unless the first of two settings is above the second."""
+    first, second = settings
+    require(settings[first] > settings[second], f"be above {second}", **settings)
+
+
+def check_range(first, last, /, **settings):
+    """Raises ValueError for settings that give an x, from the first to the last, beyond 2**53.
+
+    There a float, which the cosine is computed of, no longer tells x from x + 1.
+    """
+    right = -(2**53) <= first and last <= 2**53
+    require(right, f"keep x within 2**53 of 0, not run from {first} to {last}", **settings)
+
+
+def check_finite(first, last, /, **settings):
+    """Raises ValueError unless amp, period and k give finite values up to the first and last x."""
+    amp, period, k = [float(value) for value in settings.values()]
+    x = np.array([first, last], float)  # at one of them the values are largest
+    with np.errstate(all="ignore"):
+        largest = [2 * np.pi * x / period, amp * np.exp(-k * x)]
+    require(np.isfinite(largest).all(), "give finite values", **settings)
+
+
+def check_lahead(lahead, samples, /, **settings):
+    """Raises ValueError, with the settings, unless there are more samples than values ahead."""
+    require(lahead < samples, f"be below the number of samples, {samples}", **settings)
+
+
+def check_batch_size(size, samples, /, **settings):
     """Raises ValueError, with the settings and what would do, unless a size divides the samples."""
-    if samples > 0 and samples % size == 0:
+    require(samples > 0, "divide the number of samples, but there are none", **settings)
+    rest = samples % size
+    if rest == 0:
         return
     small = [n for n in range(1, math.isqrt(samples) + 1) if samples % n == 0]
     divisors = small + [samples // n for n in small]
-    below = max([n for n in divisors if n < size], default="none")
-    above = min([n for n in divisors if n > size], default="none")
-    must = f"divide the number of samples, {samples}, as {below} or {above} would"
-    require(False, must, **settings)
+    larger = [n for n in divisors if n > size]
+    choice = f"{max(n for n in divisors if n < size)} would"
+    if larger:
+        choice = f"{max(n for n in divisors if n < size)} or {min(larger)} would"
+        choice = f"{choice} and as {size} would without {rest} of them"
+    require(False, f"divide the number of samples, {samples}, as {choice}", **settings)
 
 
-def check_file(name, path, endings):
-    """Raises OSError for a path that cannot be written, ValueError for one with another ending."""
-    choice = ", ".join(f".{ending}" for ending in sorted(endings))
-    must = f"be None or a file that ends with {choice}"
-    is_path = isinstance(path, (str, os.PathLike)) and path != ""
-    require(is_path, must, **{name: path})
-    existed = os.path.exists(path)
-    try:
-        open(path, "ab").close()  # which leaves an old picture as it is
-    except (OSError, ValueError) as error:  # ValueError: of a name with a null character
-        message = f"{name} = {path!r}: must be a file that can be written ({error})"
-        raise OSError(message) from error
-    if not existed:
-        os.remove(os.path.realpath(path))  # what was made, and not a link to it
-    require(get_ending(path) in endings, must, **{name: path})
+def check_plot_file(path):
+    """Tries to write PLOT_FILE; leaves an old picture as it is, and no new one.
 
-
-def check_format(name, path):
-    """Raises ValueError for a format that cannot be written here, like .pgf without LaTeX."""
+    Raises OSError for a file that cannot be written, and ValueError for a wrong name or a format
+    that cannot be written here, like .pgf without LaTeX.
+    """
+    if is_path(path):
+        try:
+            try_to_write(path)
+        except (OSError, ValueError) as error:  # ValueError: of a name with a null character
+            wrong = f"PLOT_FILE = {path!r}: must be a file that can be written"
+            raise OSError(f"{wrong} ({error})") from error
     figure = plt.Figure(figsize=(1, 1))
     figure.text(0, 0, "trial")
+    check_ending(figure.canvas.get_supported_filetypes(), PLOT_FILE=path)
     try:
         figure.savefig(io.BytesIO(), format=get_ending(path))
     except Exception as error:  # each format has errors of its own
-        message = f"{name} = {path!r}: must be of a format that can be written here ({error})"
-        raise ValueError(message) from error
+        wrong = f"PLOT_FILE = {path!r}: must be of a format that can be written here"
+        raise ValueError(f"{wrong} ({error})") from error
+
+
+def try_to_write(path):
+    """Raises OSError for a path that cannot be written. Leaves an old file as it is, and no new."""
+    path = os.path.realpath(path)  # so that not a link is removed, but what it led to
+    try:
+        open(path, "xb").close()
+    except FileExistsError:
+        check_regular(path)
+        with contextlib.suppress(FileNotFoundError):  # another process tried it too, and removed it
+            open(path, "r+b").close()
+    else:
+        os.remove(path)
+
+
+def check_regular(path):
+    """Raises OSError for what exists and is no regular file: a FIFO would wait for a reader."""
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise OSError("it is no regular file")
+
+
+def check_model_file(path):
+    """Raises ValueError for a wrong name. A file that cannot be written costs a line, later."""
+    try:
+        endings = import_pydot().Dot().formats
+    except ImportError:
+        return  # as then there will be no picture
+    check_ending(endings, MODEL_FILE=path)
+    if PLOT_FILE is None or "\0" in str(path):  # a null character is seen to later, too
+        return
+    if os.path.realpath(PLOT_FILE) == os.path.realpath(path):
+        both = f"{PLOT_FILE!r} and {path!r}"
+        raise ValueError(f"PLOT_FILE and MODEL_FILE must be two files, and not {both}")
+
+
+def check_ending(endings, **settings):
+    """Raises ValueError for a setting that is no path with one of the endings."""
+    choice = ", ".join(f".{ending}" for ending in sorted(endings))
+    for name, path in settings.items():
+        right = is_path(path) and get_ending(path) in endings
+        require(right, f"be None or a file that ends with {choice}", **{name: path})
 
 
 def require(right, must, **settings):
@@ -585,14 +694,22 @@ def require(right, must, **settings):
 
 def is_whole(value):
     """Returns whether a value is a whole number, Python's or NumPy's."""
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 def is_real(value):
     """Returns whether a value is a finite real number, Python's or NumPy's."""
-    if is_whole(value):
-        return abs(int(value)) <= sys.float_info.max
-    return isinstance(value, (float, np.floating)) and math.isfinite(value)
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number too large for a float
+        return False
+
+
+def is_path(value):
+    """Returns whether a value can be the name of a file."""
+    return isinstance(value, (str, os.PathLike)) and value != ""
 
 
 if __name__ == "__main__":

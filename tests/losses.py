@@ -91,14 +91,14 @@ DIFFERENCES = [  # what, Keras 1.2.2, Keras 3 unless told, the line that restore
         "kernels",
         "Glorot uniform, gate by gate",
         "Glorot uniform, four gates as one",
-        "`draw_weights(model)`",
+        "`initialize_weights(model)`",
         leave_kernels,
     ),
     (
         "recurrent kernels",
         "Glorot uniform, gate by gate",
         "orthogonal",
-        '`recurrent_initializer="glorot_uniform"`, `draw_weights(model)`',
+        '`recurrent_initializer="glorot_uniform"`, `initialize_weights(model)`',
         leave_recurrent_kernels,
     ),
     (

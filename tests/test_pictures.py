@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import sys
 import xml.etree.ElementTree
 
@@ -11,7 +10,7 @@ import numpy as np
 import pytest
 
 import stateful_lstm as program
-from helpers import series
+from helpers import needs_graphviz, new_model, series
 from stateful_lstm import keras
 
 
@@ -92,21 +91,31 @@ def test_ctrl_c_while_drawing_ends_the_program_and_opens_no_window(run_main, mon
     assert capsys.readouterr().out.endswith("Plotting Results\n")
 
 
-@pytest.mark.parametrize("ending", ["png", "pdf", "svg", "jpg"])
-def test_the_ending_of_a_picture_says_its_format(run_main, tmp_path, ending):
-    start = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml", "jpg": b"\xff\xd8"}[ending]
-    run_main(PLOT_FILE=f"plot.{ending}", MODEL_FILE=f"model.{ending}")
-    for name in ("plot", "model"):
-        assert (tmp_path / f"{name}.{ending}").read_bytes().startswith(start)
+FORMATS = {"png": b"\x89PNG", "PNG": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml", "jpg": b"\xff\xd8"}
 
 
-@pytest.mark.parametrize("constant", ["PLOT_FILE", "MODEL_FILE"])
-def test_none_for_a_picture_writes_none(run_main, constant):
-    pictures = {"PLOT_FILE": "stateful_lstm.png", "MODEL_FILE": "stateful_lstm_model.svg"}
-    printed = run_main(**{constant: None})
-    del pictures[constant]
-    assert os.listdir() == list(pictures.values())
-    assert "No picture" not in printed and ("Plot:" in printed) == (constant == "MODEL_FILE")
+@pytest.mark.parametrize("ending, start", FORMATS.items())
+def test_the_ending_of_a_plot_says_its_format(run_main, tmp_path, ending, start):
+    run_main(PLOT_FILE=f"plot.{ending}")
+    assert (tmp_path / f"plot.{ending}").read_bytes().startswith(start)
+
+
+@needs_graphviz
+@pytest.mark.parametrize("ending, start", FORMATS.items())
+def test_the_ending_of_the_models_picture_says_its_format(tmp_path, pydot, ending, start):
+    program.draw_model(new_model(), tmp_path / f"model.{ending}")
+    assert (tmp_path / f"model.{ending}").read_bytes().startswith(start)
+
+
+def test_none_for_the_plot_writes_none(run_main):
+    assert "Plot:" not in run_main(PLOT_FILE=None)
+    assert os.listdir() == []
+
+
+def test_none_for_the_picture_of_the_model_draws_none_and_says_nothing(run_main):
+    printed = run_main(MODEL_FILE=None)
+    assert "No picture" not in printed and "Plot:" in printed
+    assert os.listdir() == ["stateful_lstm.png"]
 
 
 def test_a_backend_that_cannot_run_fails_before_anything_is_computed(run_main, monkeypatch, capsys):
@@ -116,39 +125,63 @@ def test_a_backend_that_cannot_run_fails_before_anything_is_computed(run_main, m
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.skipif(not shutil.which("dot"), reason="needs Graphviz")
-def test_the_model_is_drawn_with_its_layers_and_shapes(run_main, tmp_path):
-    assert "No picture" not in run_main()
-    picture = xml.etree.ElementTree.parse(tmp_path / "stateful_lstm_model.svg")
+@needs_graphviz
+def test_the_model_is_drawn_with_its_layers_and_shapes(run_main, tmp_path, pydot):
+    assert "No picture" not in run_main(MODEL_FILE="model.svg")
+    picture = xml.etree.ElementTree.parse(tmp_path / "model.svg")
     drawing = "".join(picture.getroot().itertext())
     assert drawing.count("LSTM") == 2 and drawing.count("Dense") == 1
     assert "(25, 1, 50)" in drawing
 
 
-@pytest.mark.parametrize(
-    "trouble, what",
-    [("pydot", "pydot"), ("graphviz", '"dot" not found'), ("failing", "returned code: 3")],
-)
-def test_a_picture_of_the_model_that_fails_costs_one_line(
-    run_main, tmp_path, monkeypatch, trouble, what
-):
-    if trouble == "pydot":
-        monkeypatch.setitem(sys.modules, "pydot", None)
-    else:
-        folder = tmp_path / "bin"
-        folder.mkdir()
-        monkeypatch.setenv("PATH", str(folder))
-        if trouble == "failing":
-            (folder / "dot").write_text("#!/bin/sh\necho one >&2\necho two >&2\nexit 3\n")
-            (folder / "dot").chmod(0o755)
-    printed = run_main()
+def assert_no_picture(run_main, what):
+    """Asserts that a run says in one line what is missing, and goes on."""
+    printed = run_main(MODEL_FILE="model.svg")
     line = f"No picture of the model: .*{what}.*pip install pydot.*install graphviz.*"
     assert re.search(f"params: .*\n{line}\nTraining\n", printed)
-    assert "Epoch 1 / 2" in printed
-    assert not (tmp_path / "stateful_lstm_model.svg").exists()
+    assert "Plot: stateful_lstm.png" in printed
+    assert not os.path.exists("model.svg")
 
 
-def test_a_fault_of_the_scripts_own_is_no_missing_picture(run_main, monkeypatch):
+def test_without_pydot_a_line_says_that_the_model_is_not_drawn(run_main, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pydot", None)
+    assert_no_picture(run_main, "pydot")
+
+
+def test_without_graphviz_a_line_says_that_the_model_is_not_drawn(run_main, monkeypatch, pydot):
+    monkeypatch.setenv("PATH", "")
+    assert_no_picture(run_main, '"dot" not found')
+
+
+def test_a_graphviz_that_fails_costs_one_line(run_main, tmp_path, monkeypatch, pydot):
+    (tmp_path / "dot").write_text("#!/bin/sh\necho one >&2\necho two >&2\nexit 3\n")
+    (tmp_path / "dot").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert_no_picture(run_main, "returned code: 3")
+
+
+def test_a_graphviz_that_draws_nothing_costs_one_line(run_main, monkeypatch, pydot):
+    monkeypatch.setattr(pydot.Dot, "create", lambda *_, **settings: b"")  # as under `python -O`
+    assert_no_picture(run_main, "Graphviz drew nothing")
+
+
+@needs_graphviz
+def test_an_old_picture_of_the_model_stays_where_no_new_one_can_be_drawn(
+    run_main, tmp_path, monkeypatch, pydot
+):
+    (tmp_path / "model.svg").write_bytes(b"an old picture")
+    monkeypatch.setenv("PATH", "")
+    assert "No picture" in run_main(MODEL_FILE="model.svg")
+    assert (tmp_path / "model.svg").read_bytes() == b"an old picture"
+
+
+def test_a_plot_does_not_wait_for_the_reader_of_a_fifo(tmp_path):
+    os.mkfifo(tmp_path / "fifo.png")
+    with pytest.raises(OSError, match="no regular file"):
+        program.plot_results(np.zeros((9, 1)), np.zeros((9, 1)), tmp_path / "fifo.png")
+
+
+def test_a_fault_of_the_scripts_own_is_no_missing_picture(run_main, monkeypatch, pydot):
     monkeypatch.setattr(keras.utils, "model_to_dot", lambda model: None)
     with pytest.raises(TypeError, match="show_shapes"):
-        run_main()
+        run_main(MODEL_FILE="model.svg")

@@ -1,5 +1,7 @@
 """The series and what is to be predicted from it."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -38,6 +40,47 @@ def test_expected_is_made_of_the_latest_values_of_windows():
     windows, values = program.gen_cosine_amp(xn=100, tsteps=7), program.gen_cosine_amp(xn=100)
     of_windows, of_values = (program.gen_expected_output(cos, 5) for cos in (windows, values))
     np.testing.assert_array_equal(of_windows, of_values)
+
+
+@pytest.mark.parametrize(
+    "settings, named",
+    [
+        (dict(xn=0), "xn = 0 with x0 = 0: must be above x0"),
+        (dict(x0=0.5), "x0 = 0.5: must be a whole number"),
+        (dict(x0=10**20), f"x0 = {10**20}: must be a whole number of at least -2**63, below 2**63"),
+        (dict(xn=2**53, step=2), "x0 = 0, xn = 9007199254740992, step = 2, tsteps = 1: must keep"),
+        (dict(tsteps=0), "tsteps = 0: must be a whole number of at least 1"),
+        (dict(step=None), "step = None: must be a whole number of at least 1"),
+        (dict(amp="100"), "amp = '100': must be a real number"),
+        (dict(period=0), "amp = 100 with period = 0, k = 0.0001: must give finite values"),
+        (dict(k=-10), "amp = 100 with period = 1000, k = -10: must give finite values"),
+        (dict(period=1e-308), "period = 1e-308, k = 0.0001: must give finite values"),
+    ],
+    ids=str,
+)
+def test_a_wrong_setting_of_the_series_is_named(settings, named):
+    with pytest.raises(ValueError, match=re.escape(named).replace(r"x0\ =\ 0,", "x0 = 0.*")):
+        program.gen_cosine_amp(**settings)
+
+
+@pytest.mark.parametrize("k, x0", [(10, -10**6), (-10, 0)])
+@pytest.mark.filterwarnings("error")
+def test_values_that_are_not_finite_are_refused_at_either_end_without_a_warning(k, x0):
+    with pytest.raises(ValueError, match="give finite values"):
+        program.gen_cosine_amp(k=k, x0=x0, xn=1000)
+
+
+@pytest.mark.parametrize(
+    "shape, lahead, named",
+    [
+        ((10, 1, 1), 0, "lahead = 0: must be a whole number of at least 1"),
+        ((10, 1, 1), 10, "lahead = 10: must be below the number of samples, 10"),
+        ((10,), 1, r"cos has the shape \(10,\): must be \(samples, tsteps, 1\)"),
+    ],
+)
+def test_wrong_arguments_of_the_expected_output_are_named(shape, lahead, named):
+    with pytest.raises(ValueError, match=named):
+        program.gen_expected_output(np.zeros(shape), lahead)
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,15 @@
 """Wrong constants are named before anything is written or trained."""
 
+import concurrent.futures
 import os
 import re
+import socket
 
 import numpy as np
 import pytest
 
 import stateful_lstm as program
+from helpers import needs_graphviz
 
 
 def refused(constants, right, *wrong):
@@ -15,20 +18,28 @@ def refused(constants, right, *wrong):
 
 
 COUNTS = "BATCH_SIZE TSTEPS UNITS EPOCHS LAHEAD STEP STACK"
-FILES = "PLOT_FILE MODEL_FILE"
+NO_PICTURES = ["x.xyz", "x", "", 5, b"x.png"]
 
 
 @pytest.mark.parametrize(
     "constant, value, right",
     [
         *refused(COUNTS, "be a whole number of at least 1", 0, -1, 2.5, "3", None, True),
-        *refused("BATCH_SIZE", "divide the number of samples, 250, as 5 or 10 would", 7),
-        *refused("BATCH_SIZE", "divide the number of samples, 250, as 25 or 50 would", 32),
-        *refused("BATCH_SIZE", "divide the number of samples, 250, as 250 or none would", 10**12),
+        *refused(COUNTS, "be a whole number of at least 1, below 2**63", 2**63),
+        *refused(
+            "BATCH_SIZE",
+            "divide the number of samples, 250, as 25 or 50 would and as 32 would without 26 of them",
+            32,
+        ),
+        *refused("BATCH_SIZE", "divide the number of samples, 250, as 5 or 10 would and", 7),
+        *refused("BATCH_SIZE", "divide the number of samples, 250, as 250 would", 10**12),
         *refused("LAHEAD", "be below the number of samples, 250", 250),
         *refused("XN", "be above X0", 0, -3),
         *refused("X0", "be above X0", 250),
-        *refused("X0 XN", "be a whole number", 0.5, "0", None, False),
+        *refused("X0 XN", "be a whole number", 0.5, "0", None, False, 10**20, -(10**20)),
+        *refused("X0", "keep x within 2**53 of 0", -(2**60)),
+        *refused("STEP", "keep x within 2**53 of 0", 2**60),
+        *refused("TSTEPS", "keep x within 2**53 of 0", 2**60),
         *refused("AMP", "be a real number", "100", None, True, np.inf, np.nan, 1j),
         *refused("AMP", "be a real number", 10**400, np.float32("inf"), np.longdouble("1e400")),
         *refused("PERIOD", "be a real number", "1000", None, True),
@@ -40,20 +51,33 @@ FILES = "PLOT_FILE MODEL_FILE"
             "SEED", "be a whole number of at least 0, below 4294967296", -1, 1.5, 2**40, "1", True
         ),
         *refused("VERBOSE", 'be 0, 1, 2 or "auto"', 7, "yes", -1, None),
-        *refused(
-            FILES, r"be None or a file that ends with .*\.pdf,", "x.xyz", "x", "", 5, b"x.png"
-        ),
+        *refused("PLOT_FILE", "be None or a file that ends with .", *NO_PICTURES),
     ],
 )
-@pytest.mark.filterwarnings("ignore:.* encountered in")  # NumPy's on numbers that are not finite
-def test_a_wrong_setting_is_named_before_anything_is_written_or_trained(
+@pytest.mark.filterwarnings("error")
+def test_a_wrong_constant_is_named_before_anything_is_printed_or_written(
     run_main, capsys, constant, value, right
 ):
-    named = f"(?i){constant} = {re.escape(repr(value))}.*: must {right}"
+    named = re.escape(f"{constant} = {value!r}") + ".*" + re.escape(f": must {right}")
     with pytest.raises(ValueError, match=named):
         run_main(**{constant: value})
-    assert "Training" not in capsys.readouterr().out
+    assert capsys.readouterr().out == ""
     assert os.listdir() == []
+
+
+@pytest.mark.parametrize("value", NO_PICTURES)
+def test_a_wrong_name_of_the_models_picture_is_named_before_anything_is_printed(
+    run_main, capsys, pydot, value
+):
+    named = re.escape(f"MODEL_FILE = {value!r}: must be None or a file that ends with ")
+    with pytest.raises(ValueError, match=named + ".*[.]svg,"):
+        run_main(MODEL_FILE=value)
+    assert capsys.readouterr().out == ""
+
+
+def test_sizes_are_suggested_for_a_square_number_of_samples_too(run_main):
+    with pytest.raises(ValueError, match="as 16 or 20 would and as 19 would without 1 of them"):
+        run_main(XN=400, BATCH_SIZE=19)
 
 
 @pytest.mark.parametrize(
@@ -62,38 +86,69 @@ def test_a_wrong_setting_is_named_before_anything_is_written_or_trained(
         ({"X0": 500, "XN": 500}, "XN = 500 with X0 = 500"),
         ({"LAHEAD": 9, "X0": 7, "XN": 10, "STEP": 3}, "LAHEAD = 9 with XN = 10, X0 = 7, STEP = 3"),
         ({"X0": 7, "XN": 10, "STEP": 3}, "BATCH_SIZE = 25 with XN = 10, X0 = 7, STEP = 3"),
-        ({"AMP": 1e308, "K": -1}, "amp = 1e+308 with period = 1000, k = -1"),
+        ({"AMP": 1e308, "K": -1}, "AMP = 1e+308 with PERIOD = 1000, K = -1"),
     ],
 )
-@pytest.mark.filterwarnings("ignore:.* encountered in")
 def test_a_condition_on_several_settings_names_them_all(run_main, constants, named):
     with pytest.raises(ValueError, match=re.escape(named)):
         run_main(**constants)
 
 
-@pytest.mark.parametrize("constant", FILES.split())
-@pytest.mark.parametrize(
-    "path",
-    [
-        "no/such/folder.png",
-        ".",
-        "folder.png",
-        "file.txt/plot.png",
-        "dangling.png",
-        "x" * 300 + ".png",
-        "x\0.png",
-    ],
-)
-def test_a_path_that_cannot_be_written_is_named_before_anything_is_computed(
-    run_main, tmp_path, capsys, constant, path
-):
+UNWRITABLE = [
+    "no/such/folder.png",
+    "folder.png",
+    "file.txt/plot.png",
+    "dangling.png",
+    "x" * 300 + ".png",
+    "x\0.png",
+    "fifo.png",
+    "socket.png",
+    "device.png",
+]
+
+
+@pytest.fixture
+def obstacles(tmp_path, monkeypatch):
+    """Makes what stands in the way of some paths."""
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "file.txt").touch()
     (tmp_path / "dangling.png").symlink_to("no/such/folder.png")
-    named = re.escape(f"{constant} = {path!r}: must be a file that can be written")
+    os.mkfifo(tmp_path / "fifo.png")
+    (tmp_path / "device.png").symlink_to("/dev/zero")
+    monkeypatch.chdir(tmp_path)  # as a socket's name must be short
+    with socket.socket(socket.AF_UNIX) as unix:
+        unix.bind("socket.png")
+
+
+@pytest.mark.parametrize("path", [*UNWRITABLE, "."])
+def test_a_plot_that_cannot_be_written_is_named_before_anything_is_printed(
+    run_main, capsys, obstacles, path
+):
+    named = re.escape(f"PLOT_FILE = {path!r}: must be a file that can be written")
     with pytest.raises(OSError, match=named):
-        run_main(**{constant: path})
+        run_main(PLOT_FILE=path)
     assert capsys.readouterr().out == ""
+
+
+@needs_graphviz
+@pytest.mark.parametrize("path", UNWRITABLE)
+def test_a_picture_of_the_model_that_cannot_be_written_costs_a_line(
+    run_main, obstacles, pydot, path
+):
+    printed = run_main(MODEL_FILE=path)
+    line = re.escape(f"No picture of the model: MODEL_FILE = {path!r} cannot be written (")
+    assert re.search(f"params: .*\n{line}.*\nTraining\n", printed)
+    assert "Plot: stateful_lstm.png" in printed
+
+
+def test_several_processes_can_try_one_path_at_a_time(tmp_path):
+    def try_often(_):
+        for _ in range(300):
+            program.try_to_write(tmp_path / "plot.png")
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        list(pool.map(try_often, range(4)))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_write_protected_picture_is_named_before_anything_is_computed(
@@ -109,13 +164,13 @@ def test_a_write_protected_picture_is_named_before_anything_is_computed(
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.filterwarnings("ignore:.* encountered in")
-def test_looking_whether_files_can_be_written_leaves_no_trace(run_main, tmp_path):
+@pytest.mark.parametrize("path", ["old.png", "new.png", "link.png"])
+def test_looking_whether_a_plot_can_be_written_leaves_no_trace(tmp_path, monkeypatch, path):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "old.png").write_bytes(b"an old picture")
-    (tmp_path / "link.svg").symlink_to("new.svg")
-    with pytest.raises(ValueError):
-        run_main(PLOT_FILE="old.png", MODEL_FILE="link.svg", PERIOD=0)
-    assert sorted(os.listdir()) == ["link.svg", "old.png"]
+    (tmp_path / "link.png").symlink_to("other.png")
+    program.check_plot_file(path)
+    assert sorted(os.listdir()) == ["link.png", "old.png"]
     assert (tmp_path / "old.png").read_bytes() == b"an old picture"
 
 
@@ -129,8 +184,8 @@ def test_a_format_that_cannot_be_written_here_is_named_before_anything_is_comput
     assert capsys.readouterr().out == ""
 
 
-def test_two_pictures_in_one_file_are_refused_by_both_names(run_main, capsys):
-    named = "PLOT_FILE = './x.svg' with MODEL_FILE = 'x.svg': must be another file"
+def test_two_pictures_in_one_file_are_refused_by_both_names(run_main, capsys, pydot):
+    named = "PLOT_FILE and MODEL_FILE must be two files, and not './x.svg' and 'x.svg'"
     with pytest.raises(ValueError, match=named):
         run_main(PLOT_FILE="./x.svg", MODEL_FILE="x.svg")
     assert capsys.readouterr().out == ""
