@@ -1,6 +1,8 @@
-"""Times this program against plain Keras 3, in turn on one machine: python tests/benchmark.py
+"""Times this program against plain Keras 3, in turn on one machine.
 
-It takes about three minutes.
+    python tests/benchmark.py [NAME ...]
+
+The names are epoch, long and whole. All of it takes about three minutes.
 """
 
 import contextlib
@@ -17,6 +19,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
 
 import stateful_lstm as program
+from losses import run_parts
 from stateful_lstm import keras
 
 ROUNDS = 6
@@ -81,7 +84,8 @@ def run_alone(function):
     return time.perf_counter() - start, done.stdout.splitlines()[-1]
 
 
-def main():
+def time_epoch():
+    """Prints the seconds of an epoch, all ways in turn, and of predicting the series."""
     cos = program.gen_cosine_amp()
     expected_output = program.gen_expected_output(cos)
     switched = build_plain(unroll=True, jit_compile=True, steps_per_execution=2000)
@@ -98,11 +102,6 @@ def main():
         latest = [f"{t[-1]:.2f}" for t in times.values()]
         print(f"... round {i + 1} of {ROUNDS}:", *latest, "s", flush=True)
     predicting = seconds(program.predict, ours, cos)
-    _, line = run_alone("run_long")
-    long, memory = map(float, line.split())
-    whole, _ = run_alone("program.main")
-    whole_plain, _ = run_alone("run_plain")
-
     best = {name: min(t) for name, t in times.items()}
     epoch = best["this program"]
     print("\n| one epoch | best, s | times this program | first, compiling included, s |")
@@ -110,12 +109,27 @@ def main():
     for name, t in times.items():
         print(f"| {name} | {best[name]:.2f} | {best[name] / epoch:.1f} | {t[0]:.1f} |")
     print(f"\nPredicting, compiling included: {predicting:.2f} s, {predicting / epoch:.1f} epochs")
-    a_sample = long / LONG * 50000 / epoch
+
+
+def time_long():
+    """Prints the seconds of an epoch of a long series, a sample's against that of the usual one."""
+    model, cos = program.build_model(), program.gen_cosine_amp()
+    expected_output = program.gen_expected_output(cos)
+    times = [seconds(program.train, model, cos, expected_output, epochs=1) for _ in range(ROUNDS)]
+    _, line = run_alone("run_long")
+    long, memory = map(float, line.split())
+    a_sample = long / LONG * 50000 / min(times)
     print(f"{LONG} samples: {long:.1f} s an epoch, {memory:.0f} MiB,", end=" ")
     print(f"{a_sample:.2f} times as long a sample")
+
+
+def time_whole():
+    """Prints the seconds of the whole program and of the post's under plain Keras."""
+    whole, _ = run_alone("program.main")
+    whole_plain, _ = run_alone("run_plain")
     print(f"Whole run, from import to plot: {whole:.1f} s,", end=" ")
     print(f"plain Keras {whole_plain:.1f} s, {whole_plain / whole:.1f} times that")
 
 
 if __name__ == "__main__":
-    main()
+    run_parts(dict(epoch=time_epoch, long=time_long, whole=time_whole), sys.argv[1:])

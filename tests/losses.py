@@ -1,24 +1,33 @@
-"""Prints the README's tables of losses, all trained here on the full series: python tests/losses.py
+"""Prints the README's tables of losses and draws its picture: python tests/losses.py [NAME ...]
 
-It shows each run as it ends, on stderr, and takes about eight minutes on two cores.
+The names are those of the functions that end in _table and _picture, without the ending. All of it
+takes about fifteen minutes on two cores; what is done is shown on stderr.
 """
 
+import concurrent.futures
 import contextlib
 import csv
 import io
+import multiprocessing
 import os
 import sys
+import time
 
-import numpy as np
-
+os.environ["MPLBACKEND"] = "agg"
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
+
+import matplotlib.pyplot as plt
+import numpy as np
 
 import stateful_lstm as program
 from stateful_lstm import keras
 
-SEEDS = range(8)  # those of the recorded runs
+RECORDED = range(8)  # the seeds of the runs of Keras 1.2.2
+SEEDS = range(32)  # what tells a difference of a few hundredths from noise
+T = 2.04  # Student's t with 31 degrees of freedom, for an interval of 95 %
 FIRST = 8  # the epochs that tell one model from another; what comes later is noise
+PICTURE = os.path.join(os.path.dirname(HERE), ".github", "losses.png")
 
 
 # What Keras 3 does otherwise. Each function leaves one thing in a new model as Keras 3 has it.
@@ -28,6 +37,10 @@ def get_lstms(model):
     """Returns pairs of an LSTM layer of the model and a new one as Keras 3 makes it unless told."""
     layers = [layer for layer in model.layers if isinstance(layer, keras.layers.LSTM)]
     return [(layer, keras.layers.LSTM(layer.units)) for layer in layers]
+
+
+def leave_nothing(model):
+    pass
 
 
 def leave_gates(model):
@@ -65,60 +78,18 @@ def leave_all(model):
         leave(model)
 
 
-DIFFERENCES = [  # what, Keras 1.2.2, Keras 3 unless told, the line that restores it, what leaves it
-    (
-        "gates",
-        "hard sigmoid, clip(0.2 x + 0.5, 0, 1)",
-        "`sigmoid`",
-        "`recurrent_activation=keras1_hard_sigmoid`",
-        leave_gates,
-    ),
-    (
-        "`hard_sigmoid`, the trap behind it",
-        "slope 0.2",
-        "slope 1/6",
-        "the same",
-        take_its_hard_sigmoid,
-    ),
-    (
-        "RMSprop's step",
-        "g / (sqrt(v) + 1e-8)",
-        "g / sqrt(v + 1e-7)",
-        "`RMSprop(epsilon=1e-16)`",
-        leave_epsilon,
-    ),
-    (
-        "kernels",
-        "Glorot uniform, gate by gate",
-        "Glorot uniform, four gates as one",
-        "`initialize_weights(model)`",
-        leave_kernels,
-    ),
-    (
-        "recurrent kernels",
-        "Glorot uniform, gate by gate",
-        "orthogonal",
-        '`recurrent_initializer="glorot_uniform"`, `initialize_weights(model)`',
-        leave_recurrent_kernels,
-    ),
-    (
-        "states after an epoch",
-        "`model.reset_states()`",
-        "the model has no such method: they run on",
-        "`StatefulSequential.reset_states`",
-        leave_states,
-    ),
-    (
-        "all: the post's lines as they stand",
-        "",
-        "",
-        "",
-        leave_all,
-    ),
-]
+DIFFERENCES = {  # in the order of the README's table
+    "gates: `sigmoid`": leave_gates,
+    "gates: its `hard_sigmoid`": take_its_hard_sigmoid,
+    "RMSprop's epsilon": leave_epsilon,
+    "kernels": leave_kernels,
+    "recurrent kernels": leave_recurrent_kernels,
+    "states after an epoch": leave_states,
+    "all of these at once": leave_all,
+}
 
 
-# Runs
+# Runs. A process runs the seeds of one setting with one model, which compiles once.
 
 
 def read_table(name):
@@ -134,63 +105,63 @@ def read_recorded():
     return table[:, 1], table[:, 2:]
 
 
-def run(seed, stateful=True, batch_size=25, epochs=FIRST, change=None):
-    """Runs the program's parts without their output; returns the model and the epochs' losses.
+def set_back(model, new):
+    """Gives a model that has been trained the weights, optimizer and states of a new one."""
+    new.optimizer.build(new.trainable_variables)
+    variables = zip(model.variables, new.variables, strict=True)
+    averages = zip(model.optimizer.variables, new.optimizer.variables, strict=True)
+    for variable, value in [*variables, *averages]:
+        variable.assign(value)
+    program.StatefulSequential.reset_states(model)
 
-    `change` is a function that changes the model before it is trained.
+
+def train_seeds(seeds, epochs=FIRST, change=leave_nothing, series={}, look=None, **settings):
+    """Trains each seed; returns the losses, (epochs, seeds), and what `look` sees of each model.
+
+    `change` is a function that changes a new model, `series` are arguments of gen_cosine_amp,
+    `settings` those of build_model, and `look` is a function of the trained model and its series.
     """
-    keras.utils.set_random_seed(seed)
-    cos = program.gen_cosine_amp()
-    model = program.build_model(batch_size=batch_size, stateful=stateful)
-    if change is not None:
-        change(model)
-    with contextlib.redirect_stdout(io.StringIO()):
-        losses = program.train(model, cos, program.gen_expected_output(cos), epochs)
-    setting = f"STATEFUL = {stateful}, BATCH_SIZE = {batch_size}, SEED = {seed}"
-    if change is not None:
-        setting = f"{setting}, {change.__name__}"
-    line = f"... {setting}: loss of epoch {epochs - 1} {losses[-1]:.2f}"
-    print(line, file=sys.stderr, flush=True)
-    return model, losses
+    cos = program.gen_cosine_amp(tsteps=settings.get("tsteps", 1), **series)
+    expected_output = program.gen_expected_output(cos)
+    model, losses, seen = None, [], []
+    for seed in seeds:
+        keras.utils.set_random_seed(int(seed))
+        new = program.build_model(**settings)
+        change(new)
+        if model is None:
+            model = new
+        else:
+            set_back(model, new)
+        start = time.time()
+        with contextlib.redirect_stdout(io.StringIO()):
+            losses.append(program.train(model, cos, expected_output, epochs, verbose=0))
+        line = f"... {change.__name__} {series or ''} {settings or ''} seed {seed}:"
+        line += f" loss of epoch {epochs - 1} {losses[-1][-1]:.4g} ({time.time() - start:.0f} s)"
+        print(line, file=sys.stderr, flush=True)
+        if look is not None:
+            seen.append(look(model, cos))
+    return np.transpose(losses), seen
 
 
-def get_losses(runs):
-    """Returns the losses of runs, (epochs, seeds)."""
-    return np.transpose([losses for _, losses in runs])
+def use_one_thread():
+    """Lets a process leave the other cores to the others; the losses stay the same."""
+    program.tf.config.threading.set_intra_op_parallelism_threads(1)
 
 
-def square_errors(model):
-    """Returns the square error of each sample's prediction from reset states, (49999,)."""
-    cos = program.gen_cosine_amp()
-    model.reset_states()
-    predicted_output = program.predict(model, cos, verbose=0)
-    return ((predicted_output - program.gen_expected_output(cos)) ** 2)[: -program.LAHEAD, 0]
-
-
-def square_errors_one_by_one(model):
-    """Returns what square_errors does, of a model with the same weights and a batch size of 1."""
-    alone = program.build_model(batch_size=1)
-    alone.set_weights(model.get_weights())
-    return square_errors(alone)
-
-
-def fifths_of_an_epoch(model):
-    """Trains one epoch more, takes it back, and returns the loss of each fifth of the series."""
-    cos = program.gen_cosine_amp()
-    fifths = program.stack_batches(model, cos, program.gen_expected_output(cos), stack=400)
-    means = []  # of the fifths so far
-
-    def keep(_, logs):
-        means.append(logs["loss"])
-
-    callback = keras.callbacks.LambdaCallback(on_train_batch_end=keep)
-    weights = model.get_weights()
-    model.reset_states()
-    model.fit(fifths, shuffle=False, verbose=0, callbacks=[callback])
-    model.reset_states()
-    model.set_weights(weights)
-    sums = np.multiply(means, [1, 2, 3, 4, 5])
-    return np.diff(sums, prepend=0)
+def train_all(settings):
+    """Returns what `train_seeds` does for each dict of its arguments; uses all cores."""
+    context = multiprocessing.get_context("spawn")
+    pieces = max(1, os.cpu_count() // len(settings))  # of the seeds of each
+    with concurrent.futures.ProcessPoolExecutor(os.cpu_count(), context, use_one_thread) as pool:
+        futures = []
+        for each in settings:
+            parts = np.array_split(each["seeds"], min(pieces, len(each["seeds"])))
+            futures.append([pool.submit(train_seeds, **{**each, "seeds": part}) for part in parts])
+        results = []
+        for parts in futures:
+            losses, seen = zip(*[part.result() for part in parts])
+            results.append((np.concatenate(losses, axis=1), sum(seen, [])))
+    return results
 
 
 # Tables
@@ -201,11 +172,13 @@ def rms(ratios):
     return np.sqrt(np.mean((ratios - 1) ** 2))
 
 
-def spread(values):
-    """Returns a table's cell with the median of the values and their range."""
-    numbers = [np.median(values), np.min(values), np.max(values)]
-    median, least, most = [f"{n:.1f}" if n >= 1 else f"{n:.2g}" for n in numbers]
-    return f"{median} ({least} to {most})"
+def interval(ratios):
+    """Returns a cell: the mean of 32 ratios, by their logarithms, and its 95 % interval."""
+    logs = np.log(ratios)
+    half = T * logs.std(ddof=1) / np.sqrt(len(logs))
+    mean, least, most = np.exp([logs.mean(), logs.mean() - half, logs.mean() + half])
+    digits = 4 if half < 0.001 else 3
+    return f"{mean:.{digits}f} ({least:.{digits}f} to {most:.{digits}f})"
 
 
 def print_table(*rows):
@@ -213,14 +186,14 @@ def print_table(*rows):
     heading, *others = rows
     print()
     for cells in [heading, ["---"] * len(heading), *others]:
-        print("|", " | ".join(str(cell) for cell in cells), "|")
+        print("|", " | ".join(str(cell) for cell in cells), "|", flush=True)
 
 
-def print_seed_by_seed(losses):
-    """Prints the post, Keras 1.2.2 and this program, whose losses are given, (epochs, seeds)."""
+def seeds_table():
+    """Prints the post, Keras 1.2.2 on two machines and this program, each seed with itself."""
     published, recorded = read_recorded()
-    recorded, losses = recorded[:FIRST], losses[:FIRST]
     again = read_table("losses_again.csv")[:, 1:]
+    [(losses, _)] = train_all([dict(seeds=RECORDED)])
     rows = []
     for i in range(FIRST):
         mean = recorded[i].mean()
@@ -234,73 +207,50 @@ def print_seed_by_seed(losses):
     print_table(heading, *rows)
 
 
-def compare(losses):
-    """Returns a row's last cells: ratios of means to those of Keras 1.2.2, the rms in epoch 0."""
-    _, recorded = read_recorded()
-    ratios = [losses[i].mean() / recorded[i].mean() for i in (0, 3, 7)]
-    return [f"{ratio:.3f}" for ratio in ratios] + [f"{rms(losses[0] / recorded[0]):.4f}"]
-
-
-def print_differences(losses):
-    """Trains with each thing left as Keras 3 has it, and prints what that does to the losses."""
-    others = get_losses([run(seed + len(SEEDS)) for seed in SEEDS])
-    rows = [
-        ["nothing: the program as it is", "", "", "", *compare(losses)],
-        ["nothing, but eight other seeds", "", "", "", *compare(others)],
-    ]
-    for *words, leave in DIFFERENCES:
-        rows.append([*words, *compare(get_losses([run(seed, change=leave) for seed in SEEDS]))])
-    heading = ["what", "Keras 1.2.2", "Keras 3 unless told", "what restores it"]
-    print_table(heading + ["epoch 0", "epoch 3", "epoch 7", "seed by seed, epoch 0"], *rows)
-
-
-def print_fifths(default, errors):
-    """Prints the loss of one epoch more and the MSE of the prediction, by fifths of the series."""
-    losses = np.array([fifths_of_an_epoch(model) for model, _ in default])
-    mses = np.array([[fifth.mean() for fifth in np.array_split(error, 5)] for error in errors])
-    rows = [["the whole series", spread(losses.mean(axis=1)), spread(mses.mean(axis=1))]]
-    for i, name in enumerate(["first", "second", "third", "fourth", "last"]):
-        rows.append([f"its {name} fifth", spread(losses[:, i]), spread(mses[:, i])])
-    heading = ["median of 8 seeds (range)", "loss of one epoch more", "MSE of the prediction"]
-    print_table(heading, *rows)
-
-
-def print_stateful(losses, errors):
-    """Trains with STATEFUL = False too, and prints both."""
-    stateless = [run(seed, stateful=False, epochs=25) for seed in SEEDS]
-    stateless_losses = get_losses(stateless)
-    rows = [[i, spread(losses[i]), spread(stateless_losses[i])] for i in (0, 2, 7, 24)]
-    mses = [spread([error.mean() for error in errors])]
-    mses.append(spread([square_errors(model).mean() for model, _ in stateless]))
-    heading = ["epoch", "`STATEFUL = True`, median (range)", "`STATEFUL = False`, median (range)"]
-    print_table(heading, *rows, ["MSE of the prediction", *mses])
-
-
-def print_batch_sizes(default):
-    """Trains four seeds with other batch sizes too, and prints their last losses and MSEs."""
-    runs = {"25, 25": default}
-    for epochs in (25, 250):
-        runs[f"250, {epochs}"] = [run(seed, batch_size=250, epochs=epochs) for seed in SEEDS[:4]]
+def differences_table():
+    """Prints what each difference, alone, makes of the losses of the program as it is."""
+    changes = [leave_nothing, *DIFFERENCES.values()]
+    (usual, _), *others = train_all([dict(seeds=SEEDS, change=change) for change in changes])
     rows = []
-    for setting, seeds in runs.items():
-        mses = [square_errors(model).mean() for model, _ in seeds]
-        mses_alone = [square_errors_one_by_one(model).mean() for model, _ in seeds]
-        last = get_losses(seeds)[-1]
-        rows.append([setting, len(seeds), spread(last), spread(mses), spread(mses_alone)])
-    heading = ["`BATCH_SIZE`, `EPOCHS`", "seeds", "last loss", "MSE", "MSE with `batch_size=1`"]
-    print_table(heading, *rows)
+    for name, (losses, _) in zip(DIFFERENCES, others):
+        rows.append([name, *[interval(losses[i] / usual[i]) for i in (0, 3, 7)]])
+    print_table(["left as Keras 3 has it", "epoch 0", "epoch 3", "epoch 7"], *rows)
 
 
-def main():
-    default = [run(seed, epochs=25) for seed in SEEDS]
-    losses = get_losses(default)
-    errors = [square_errors(model) for model, _ in default]
-    print_seed_by_seed(losses)
-    print_differences(losses)
-    print_fifths(default, errors)
-    print_stateful(losses, errors)
-    print_batch_sizes(default)
+def epochs_picture():
+    """Draws the losses of all epochs: Keras 1.2.2, this program, and Keras 3 unless told."""
+    _, recorded = read_recorded()
+    changes = (leave_nothing, leave_all)
+    runs = train_all([dict(seeds=RECORDED, epochs=25, change=change) for change in changes])
+    (losses, _), (unless_told, _) = runs
+    fig, ax = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    curves = {
+        "Keras 3 unless told": (unless_told, dict(color="0.55", linestyle=":", marker="^")),
+        "Keras 1.2.2": (recorded, dict(color="0.0", linestyle="-", linewidth=3, alpha=0.45)),
+        "this program": (losses, dict(color="0.0", linestyle="--", marker="o")),
+    }
+    for name, (values, style) in curves.items():
+        ax.plot(np.median(values, axis=1), label=f"{name}, median", markersize=4, **style)
+        least, most = values.min(axis=1), values.max(axis=1)
+        ax.fill_between(range(25), least, most, color=style["color"], alpha=0.13, linewidth=0)
+    ax.set(yscale="log", xlabel="epoch", ylabel="loss (MSE)", title="Seeds 0 to 7 and their range")
+    ticks = [3, 5, 10, 20, 50, 100, 200, 300]
+    ax.set_yticks(ticks, [str(tick) for tick in ticks])
+    ax.set_yticks([], minor=True)
+    ax.legend()
+    fig.savefig(PICTURE, dpi=100)
+    print("Picture:", PICTURE)
+
+
+def run_parts(parts, names):
+    """Runs the functions with these names, or all of them, one after the other."""
+    for name in names:
+        if name not in parts:
+            sys.exit(f"{name}: must be one of {', '.join(parts)}")
+    for name in names or parts:
+        parts[name]()
 
 
 if __name__ == "__main__":
-    main()
+    parts = dict(seeds=seeds_table, differences=differences_table, epochs=epochs_picture)
+    run_parts(parts, sys.argv[1:])
