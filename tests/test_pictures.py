@@ -22,6 +22,8 @@ def test_main_draws_expected_above_predicted_on_the_same_scale(run_main, monkeyp
     assert (top.get_title(), bottom.get_title()) == ("Expected", "Predicted")
     assert top.get_position().y0 > bottom.get_position().y1
     assert top.get_ylim() == bottom.get_ylim()
+    top.set_xlim(10, 20)  # as in a window
+    assert bottom.get_xlim() == (10, 20)
     _, expected_output = series()
     np.testing.assert_array_equal(top.lines[0].get_ydata(), expected_output[:, 0])
     assert len(bottom.lines[0].get_ydata()) == 250
@@ -91,7 +93,8 @@ def test_ctrl_c_while_drawing_ends_the_program_and_opens_no_window(run_main, mon
     assert capsys.readouterr().out.endswith("Plotting Results\n")
 
 
-FORMATS = {"png": b"\x89PNG", "PNG": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml", "jpg": b"\xff\xd8"}
+PNG = b"\x89PNG"
+FORMATS = {"png": PNG, "PNG": PNG, "pdf": b"%PDF", "svg": b"<?xml", "jpg": b"\xff\xd8"}
 
 
 @pytest.mark.parametrize("ending, start", FORMATS.items())

@@ -41,13 +41,13 @@ def test_both_mses_are_of_the_samples_that_have_values_ahead(
 @pytest.mark.parametrize(
     "predicted, cos, named",
     [
-        ((50,), (50, 1, 1), "predicted_output has the shape (50,): must be that of expected_output"),
+        ((50,), (50, 1, 1), "predicted_output has the shape (50,): must be that of"),
         ((50, 2), (50, 1, 1), "predicted_output has the shape (50, 2): must be that of"),
-        ((50, 1), (50, 1, 3), "cos[:, -1] has the shape (50, 3): must be that of expected_output"),
+        ((50, 1), (50, 1, 3), "cos[:, -1] has the shape (50, 3): must be that of"),
     ],
 )
 def test_no_mse_is_printed_of_arrays_that_numpy_would_broadcast(capsys, predicted, cos, named):
-    with pytest.raises(ValueError, match=re.escape(named) + r".*\(50, 1\)$|that of$"):
+    with pytest.raises(ValueError, match=re.escape(named) + r" expected_output, \(50, 1\)$"):
         program.print_mse(np.zeros(cos), np.zeros((50, 1)), np.zeros(predicted))
     assert capsys.readouterr().out == ""
 
@@ -141,13 +141,18 @@ def test_ctrl_c_while_predicting_says_so_in_one_line(start_script):
     assert "Traceback" not in script.errors()
 
 
+def python_path():
+    """Returns a PYTHONPATH with the script's folder in front of what is there."""
+    return os.pathsep.join([str(SCRIPT.parent), os.environ.get("PYTHONPATH", "")])
+
+
 def test_a_notebook_runs_the_script_and_its_functions(tmp_path, monkeypatch):
     nbclient = pytest.importorskip("nbclient")
     pytest.importorskip("ipykernel")
     import nbformat  # nbclient needs it
 
     monkeypatch.delenv("MPLBACKEND")
-    monkeypatch.setenv("PYTHONPATH", str(SCRIPT.parent))
+    monkeypatch.setenv("PYTHONPATH", python_path())
     (tmp_path / "edited.py").write_text(edited_script(XN=250, EPOCHS=2), encoding="utf-8")
     sources = [
         "%run edited.py",
@@ -208,7 +213,7 @@ def printed_by_another(tmp_path_factory):
     program.train(model, cos, expected_output, epochs=2)
     model.save(folder / "x.keras")
     np.save(folder / "predicted.npy", program.predict(model, cos))
-    environment = {**os.environ, "PYTHONPATH": str(SCRIPT.parent), "KERAS_BACKEND": "jax"}
+    environment = {**os.environ, "PYTHONPATH": python_path(), "KERAS_BACKEND": "jax"}
     environment["TF_CPP_MIN_LOG_LEVEL"] = "1"
     command = [sys.executable, "-c", LOAD]
     printed = subprocess.check_output(

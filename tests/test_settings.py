@@ -28,7 +28,7 @@ NO_PICTURES = ["x.xyz", "x", "", 5, b"x.png"]
         *refused(COUNTS, "be a whole number of at least 1, below 2**63", 2**63),
         *refused(
             "BATCH_SIZE",
-            "divide the number of samples, 250, as 25 or 50 would and as 32 would without 26 of them",
+            "divide the number of samples, 250, as 25 or 50 would and as 32 would without 26 of th",
             32,
         ),
         *refused("BATCH_SIZE", "divide the number of samples, 250, as 5 or 10 would and", 7),
@@ -141,6 +141,16 @@ def test_a_picture_of_the_model_that_cannot_be_written_costs_a_line(
     assert "Plot: stateful_lstm.png" in printed
 
 
+def test_a_folder_without_leave_to_write_is_named(run_main, monkeypatch, capsys):
+    def protected(path, mode):
+        raise PermissionError(f"Permission denied: {path}")
+
+    monkeypatch.setattr(program, "open", protected, raising=False)
+    with pytest.raises(OSError, match="PLOT_FILE = 'x.png': must be a file that can be written"):
+        run_main(PLOT_FILE="x.png")
+    assert capsys.readouterr().out == ""
+
+
 def test_several_processes_can_try_one_path_at_a_time(tmp_path):
     def try_often(_):
         for _ in range(300):
@@ -155,6 +165,8 @@ def test_a_write_protected_picture_is_named_before_anything_is_computed(
     run_main, monkeypatch, capsys
 ):
     def protected(path, mode):
+        if mode == "xb":
+            raise FileExistsError
         raise PermissionError(f"Permission denied: {path}")
 
     monkeypatch.setattr(program, "open", protected, raising=False)  # as root may write any file
