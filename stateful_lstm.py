@@ -5,7 +5,7 @@ stand here in its order and under its names. What this program says beyond it ha
 - Keras 3 has other defaults. `build_model` brings back those of Keras 1.2, so that the same seed
   gives the same run. The README measures what each of them does.
 - Keras 3 has no `model.reset_states()`, and starting small batches takes most of its time.
-  `StatefulSequential` has the method, and starts many batches at once.
+  `StatefulSequential` has the method, and `StackedSteps` starts many batches at once.
 - Constants can be edited and functions imported, so both are checked. Pictures go to files too.
 """
 
@@ -190,41 +190,29 @@ def stack_batches(model, cos, expected_output=None, stack=STACK):
     batch_size, *sample_shape = model.input_shape
     check_counts(stack=stack, batch_size=batch_size)
     samples = len(np.atleast_1d(cos))
+    check_shape("cos", cos, (samples, *sample_shape))
     check_batch_size(batch_size, samples, batch_size=batch_size)
-    batches = {"cos": to_batches("cos", cos, batch_size, (samples, *sample_shape))}
     if not np.isfinite(cos).all():  # the states would carry one such value through all that follows
         raise ValueError("cos has values that are not finite: must be finite numbers")
+    batches = {"cos": to_batches(cos, batch_size)}
     if expected_output is not None:
-        shapes = [(samples, *model.output_shape[1:])]
+        shape = (samples, *model.output_shape[1:])
+        shapes = [shape]
         if np.issubdtype(np.asarray(expected_output).dtype, np.integer):
-            shapes += [(*shapes[0][:-1], 1), shapes[0][:-1]]
-        expected = to_batches("expected_output", expected_output, batch_size, *shapes)
-        batches["expected_output"] = expected
+            shapes += [(*shape[:-1], 1), shape[:-1]]
+        check_shape("expected_output", expected_output, *shapes)
+        batches["expected_output"] = to_batches(expected_output, batch_size)
     options = tf.data.Options()
     options.autotune.enabled = False  # it has nothing to tune here, but can take 0.1 s to stop
     return tf.data.Dataset.from_tensor_slices(batches).batch(stack).with_options(options)
 
 
-def to_batches(name, array, batch_size, *shapes):
-    """Returns an array cut into batches, (batches, batch_size, ...).
-
-    Raises ValueError, with the name, for an array of none of the shapes, where None is any length.
-    """
-    shape = np.shape(array)
-    if not any(fits(shape, wanted) for wanted in shapes):
-        choice = " or ".join(str(wanted) for wanted in shapes)
-        raise ValueError(f"{name} has the shape {shape}: must be {choice}")
-    batches = np.reshape(array, (-1, batch_size, *shape[1:]))
+def to_batches(array, batch_size):
+    """Returns an array, (samples, ...), cut into batches, (batches, batch_size, ...)."""
+    batches = np.reshape(array, (-1, batch_size, *np.shape(array)[1:]))
     if np.issubdtype(batches.dtype, np.integer):
         return batches  # as floats, large classes and tokens would not all stay apart
     return batches.astype(keras.config.floatx())
-
-
-def fits(shape, wanted):
-    """Returns whether a shape is the one that is wanted, in which None is any length."""
-    if len(shape) != len(wanted):
-        return False
-    return all(length in (None, have) for have, length in zip(shape, wanted))
 
 
 # ---------------------------------------- The model ----------------------------------------
@@ -318,7 +306,10 @@ def sample_glorot_uniform(kernel, gates):
 
 @keras.saving.register_keras_serializable("stateful_lstm")
 class StatefulSequential(StackedSteps, keras.Sequential):
-    """A Sequential with the `reset_states` of Keras 1.2, which Keras 3 has for single layers."""
+    """A Sequential with the `reset_states` of Keras 1.2, which Keras 3 has for single layers only.
+
+    For speed it takes stacks too, as `StackedSteps` says.
+    """
 
     def reset_states(self):
         """Sets the states of all layers to 0, those inside other layers too."""
@@ -432,11 +423,8 @@ def print_mse(cos, expected_output, predicted_output, lahead=LAHEAD):
     check_counts(lahead=lahead)
     check_lahead(lahead, len(cos), lahead=lahead)
     latest = cos[:, -1]
-    shape = np.shape(expected_output)
-    for name, array in [("predicted_output", predicted_output), ("cos[:, -1]", latest)]:
-        if np.shape(array) != shape:
-            found = f"{name} has the shape {np.shape(array)}"
-            raise ValueError(f"{found}: must be that of expected_output, {shape}")
+    check_shape("predicted_output", predicted_output, np.shape(expected_output))
+    check_shape("cos[:, -1]", latest, np.shape(expected_output))
     known = slice(0, len(cos) - int(lahead))
     expected = expected_output[known]
     print("MSE of the prediction:", np.mean((predicted_output[known] - expected) ** 2))
@@ -611,11 +599,22 @@ def check_batch_size(size, samples, /, **settings):
     small = [n for n in range(1, math.isqrt(samples) + 1) if samples % n == 0]
     divisors = small + [samples // n for n in small]
     larger = [n for n in divisors if n > size]
-    choice = f"{max(n for n in divisors if n < size)} would"
+    below = max(n for n in divisors if n < size)
+    choice = f"{below} would"
     if larger:
-        choice = f"{max(n for n in divisors if n < size)} or {min(larger)} would"
-        choice = f"{choice} and as {size} would without {rest} of them"
+        choice = f"{below} or {min(larger)} would (or leave out {rest} samples)"
     require(False, f"divide the number of samples, {samples}, as {choice}", **settings)
+
+
+def check_shape(name, array, *shapes):
+    """Raises ValueError, with the name, for an array of none of the shapes. None is any length."""
+    have = np.shape(array)
+    for shape in shapes:
+        lengths = zip(have, shape)
+        if len(have) == len(shape) and all(want in (None, length) for length, want in lengths):
+            return
+    choice = " or ".join(str(shape) for shape in shapes)
+    raise ValueError(f"{name} has the shape {have}: must be {choice}")
 
 
 def check_plot_file(path):
@@ -657,7 +656,7 @@ def check_regular(path):
     """Raises OSError for what exists and is no regular file: a FIFO would wait for a reader."""
     with contextlib.suppress(FileNotFoundError):
         if not stat.S_ISREG(os.stat(path).st_mode):
-            raise OSError("it is no regular file")
+            raise OSError(f"{path} is no regular file")
 
 
 def check_model_file(path):

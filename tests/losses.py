@@ -8,6 +8,7 @@ import concurrent.futures
 import contextlib
 import csv
 import io
+import math
 import multiprocessing
 import os
 import sys
@@ -151,7 +152,7 @@ def use_one_thread():
 def train_all(settings):
     """Returns what `train_seeds` does for each dict of its arguments; uses all cores."""
     context = multiprocessing.get_context("spawn")
-    pieces = max(1, os.cpu_count() // len(settings))  # of the seeds of each
+    pieces = math.ceil(2 * os.cpu_count() / len(settings))  # of the seeds of each
     with concurrent.futures.ProcessPoolExecutor(os.cpu_count(), context, use_one_thread) as pool:
         futures = []
         for each in settings:

@@ -41,13 +41,13 @@ def test_both_mses_are_of_the_samples_that_have_values_ahead(
 @pytest.mark.parametrize(
     "predicted, cos, named",
     [
-        ((50,), (50, 1, 1), "predicted_output has the shape (50,): must be that of"),
-        ((50, 2), (50, 1, 1), "predicted_output has the shape (50, 2): must be that of"),
-        ((50, 1), (50, 1, 3), "cos[:, -1] has the shape (50, 3): must be that of"),
+        ((50,), (50, 1, 1), "predicted_output has the shape (50,)"),
+        ((50, 2), (50, 1, 1), "predicted_output has the shape (50, 2)"),
+        ((50, 1), (50, 1, 3), "cos[:, -1] has the shape (50, 3)"),
     ],
 )
 def test_no_mse_is_printed_of_arrays_that_numpy_would_broadcast(capsys, predicted, cos, named):
-    with pytest.raises(ValueError, match=re.escape(named) + r" expected_output, \(50, 1\)$"):
+    with pytest.raises(ValueError, match=re.escape(f"{named}: must be (50, 1)")):
         program.print_mse(np.zeros(cos), np.zeros((50, 1)), np.zeros(predicted))
     assert capsys.readouterr().out == ""
 

@@ -3,6 +3,8 @@
 import re
 from functools import partial
 
+import matplotlib.pyplot as plt
+
 import stateful_lstm as program
 from helpers import SCRIPT, new_model
 
@@ -15,14 +17,32 @@ def test_the_python_snippets_run_one_after_the_other(monkeypatch, tmp_path, caps
     monkeypatch.setattr(program, "train", partial(program.train, epochs=2, verbose=0))
     monkeypatch.setattr(program, "build_model", new_model)
     snippets = re.findall(r"(?s)```python\n(.*?)```", README)
-    exec("\n".join(snippets), {})
+    names = {}
+    exec("\n".join(snippets), names)
+    plt.close("all")
     assert re.findall("Epoch .*", capsys.readouterr().out) == [
-        *["Epoch 0 / 2", "Epoch 1 / 2"],
+        *["Epoch 0 / 2", "Epoch 1 / 2"] * 2,  # the program's model and one's own
         *["Epoch 0 / 3", "Epoch 1 / 3", "Epoch 2 / 3"],
         *["Epoch 1/3", "Epoch 2/3", "Epoch 3/3"],
+        *["Epoch 0 / 2", "Epoch 1 / 2"],  # before the rest
     ]
+    assert len(names["predicted_rest"]) == 50 and len(names["forecast"]) == 100
     written = {path.name for path in tmp_path.iterdir()}
     assert written == {"stateful_lstm.png", "x.keras", "best.keras"}
+
+
+def test_the_links_inside_of_the_readmes_lead_somewhere():
+    folder = SCRIPT.parent
+    for path in (folder / "README.md", folder / "tests" / "README.md"):
+        text = path.read_text(encoding="utf-8")
+        for target in re.findall(r"\]\((?!https)([^)]*)\)", text):
+            file, _, anchor = target.partition("#")
+            linked = (path.parent / file) if file else path
+            assert linked.exists(), target
+            if anchor:
+                headings = re.findall(r"(?m)^#+ (.*)$", linked.read_text(encoding="utf-8"))
+                anchors = [re.sub("[^a-z0-9 -]", "", h.lower()).replace(" ", "-") for h in headings]
+                assert anchor in anchors, target
 
 
 def test_every_constant_is_in_the_table():

@@ -28,10 +28,10 @@ NO_PICTURES = ["x.xyz", "x", "", 5, b"x.png"]
         *refused(COUNTS, "be a whole number of at least 1, below 2**63", 2**63),
         *refused(
             "BATCH_SIZE",
-            "divide the number of samples, 250, as 25 or 50 would and as 32 would without 26 of th",
+            "divide the number of samples, 250, as 25 or 50 would (or leave out 26 samples)",
             32,
         ),
-        *refused("BATCH_SIZE", "divide the number of samples, 250, as 5 or 10 would and", 7),
+        *refused("BATCH_SIZE", "divide the number of samples, 250, as 5 or 10 would (or", 7),
         *refused("BATCH_SIZE", "divide the number of samples, 250, as 250 would", 10**12),
         *refused("LAHEAD", "be below the number of samples, 250", 250),
         *refused("XN", "be above X0", 0, -3),
@@ -76,7 +76,7 @@ def test_a_wrong_name_of_the_models_picture_is_named_before_anything_is_printed(
 
 
 def test_sizes_are_suggested_for_a_square_number_of_samples_too(run_main):
-    with pytest.raises(ValueError, match="as 16 or 20 would and as 19 would without 1 of them"):
+    with pytest.raises(ValueError, match=r"as 16 or 20 would \(or leave out 1 samples\)"):
         run_main(XN=400, BATCH_SIZE=19)
 
 

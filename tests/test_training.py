@@ -499,7 +499,7 @@ def test_a_wrong_argument_is_named_and_leaves_the_model_as_it_was(functions, set
             (60, 1, 1),
             (60, 1),
             "batch_size = 25: must divide the number of samples, 60, as 20 or 30 would "
-            "and as 25 would without 10 of them",
+            "(or leave out 10 samples)",
         ),
     ],
 )
@@ -516,7 +516,7 @@ def test_arrays_of_a_wrong_shape_are_named(cos_shape, expected_shape, named):
 def test_arrays_that_are_forgotten_are_named(name):
     arrays = dict(zip(("cos", "expected_output"), series()))
     arrays[name] = None
-    with pytest.raises(ValueError, match=f"{name}|batch_size = 25.*samples, 1"):
+    with pytest.raises(ValueError, match=name):
         program.train(build_model(), **arrays)
 
 
