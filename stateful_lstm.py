@@ -92,26 +92,13 @@ def gen_cosine_amp(amp=AMP, period=PERIOD, x0=X0, xn=XN, step=STEP, k=K, tsteps=
     has the `tsteps` values up to x = x0 + i * step, the oldest first. Raises ValueError for a wrong
     setting, alone or with the others.
     """
-    check_counts(step=step, tsteps=tsteps)
-    check_whole_numbers(x0=x0, xn=xn)
-    check_real_numbers(amp=amp, period=period, k=k)
-    check_above(xn=xn, x0=x0)
-    samples, first, last = measure_series(x0, xn, step, tsteps)
-    check_range(first, last, x0=x0, xn=xn, step=step, tsteps=tsteps)
-    check_finite(first, last, amp=amp, period=period, k=k)
+    samples = check_series(amp=amp, period=period, x0=x0, xn=xn, step=step, k=k, tsteps=tsteps)
     x0, step, tsteps = int(x0), int(step), int(tsteps)  # NumPy's could overflow
     latest = x0 + step * np.arange(samples)  # x of each sample's latest value, (samples,)
     back = step * np.arange(tsteps - 1, -1, -1)  # from there to each of its values, (tsteps,)
     x = latest[:, np.newaxis] - back  # (samples, tsteps)
     cos = float(amp) * np.cos(2 * np.pi * x / float(period)) * np.exp(-float(k) * x)
     return cos[:, :, np.newaxis]
-
-
-def measure_series(x0, xn, step, tsteps):
-    """Returns the number of samples, the first x and the last, as Python's whole numbers."""
-    x0, xn, step, tsteps = int(x0), int(xn), int(step), int(tsteps)  # NumPy's could overflow
-    samples = (xn - x0) * step
-    return samples, x0 - (tsteps - 1) * step, x0 + (samples - 1) * step
 
 
 def gen_expected_output(cos, lahead=LAHEAD):
@@ -507,18 +494,14 @@ def check_constants():
     ValueError for a wrong setting, OSError for a PLOT_FILE that cannot be written, ImportError for
     a matplotlib backend that cannot run here.
     """
-    check_counts(TSTEPS=TSTEPS, BATCH_SIZE=BATCH_SIZE, EPOCHS=EPOCHS, LAHEAD=LAHEAD, UNITS=UNITS)
-    check_counts(STEP=STEP, STACK=STACK)
+    check_counts(BATCH_SIZE=BATCH_SIZE, EPOCHS=EPOCHS, LAHEAD=LAHEAD, UNITS=UNITS, STACK=STACK)
     check_bools(STATEFUL=STATEFUL)
     right = SEED is None or is_whole(SEED) and 0 <= SEED < 2**32
     require(right, f"be a whole number of at least 0, below {2**32}, or None", SEED=SEED)
     check_verbose(VERBOSE=VERBOSE)
-    check_whole_numbers(X0=X0, XN=XN)
-    check_real_numbers(AMP=AMP, PERIOD=PERIOD, K=K)
-    check_above(XN=XN, X0=X0)
-    samples, first, last = measure_series(X0, XN, STEP, TSTEPS)
-    check_range(first, last, X0=X0, XN=XN, STEP=STEP, TSTEPS=TSTEPS)
-    check_finite(first, last, AMP=AMP, PERIOD=PERIOD, K=K)
+    samples = check_series(
+        AMP=AMP, PERIOD=PERIOD, X0=X0, XN=XN, STEP=STEP, K=K, TSTEPS=TSTEPS
+    )
     series = dict(XN=XN, X0=X0, STEP=STEP)
     check_lahead(LAHEAD, samples, LAHEAD=LAHEAD, **series)
     check_batch_size(BATCH_SIZE, samples, BATCH_SIZE=BATCH_SIZE, **series)
@@ -561,28 +544,33 @@ def check_verbose(**settings):
         require(value in (0, 1, 2, "auto"), 'be 0, 1, 2 or "auto"', **{name: value})
 
 
-def check_above(**settings):
-    """Raises ValueError unless the first of two settings is above the second."""
-    first, second = settings
-    require(settings[first] > settings[second], f"be above {second}", **settings)
+def check_series(**settings):
+    """Returns the number of samples; raises ValueError for wrong settings of a series.
 
-
-def check_range(first, last, /, **settings):
-    """Raises ValueError for settings that give an x, from the first to the last, beyond 2**53.
-
-    There a float, which the cosine is computed of, no longer tells x from x + 1.
+    These are the arguments of `gen_cosine_amp`, in its order, or the constants of these names.
     """
-    right = -(2**53) <= first and last <= 2**53
-    require(right, f"keep x within 2**53 of 0, not run from {first} to {last}", **settings)
+    amp, period, x0, xn, step, k, tsteps = settings  # the names, which are what a dict gives
 
+    def pick(*names):
+        return {name: settings[name] for name in names}
 
-def check_finite(first, last, /, **settings):
-    """Raises ValueError unless amp, period and k give finite values up to the first and last x."""
-    amp, period, k = [float(value) for value in settings.values()]
+    check_counts(**pick(step, tsteps))
+    check_whole_numbers(**pick(x0, xn))
+    check_real_numbers(**pick(amp, period, k))
+    require(settings[xn] > settings[x0], f"be above {x0}", **pick(xn, x0))
+    start, end, by, window = [int(value) for value in pick(x0, xn, step, tsteps).values()]
+    samples = (end - start) * by
+    first, last = start - (window - 1) * by, start + (samples - 1) * by  # x of all values
+    # Beyond 2**53 a float, which the cosine is computed of, no longer tells x from x + 1.
+    within = -(2**53) <= first and last <= 2**53
+    must = f"keep x within 2**53 of 0, not run from {first} to {last}"
+    require(within, must, **pick(x0, xn, step, tsteps))
     x = np.array([first, last], float)  # at one of them the values are largest
+    height, length, rate = [float(value) for value in pick(amp, period, k).values()]
     with np.errstate(all="ignore"):
-        largest = [2 * np.pi * x / period, amp * np.exp(-k * x)]
-    require(np.isfinite(largest).all(), "give finite values", **settings)
+        largest = [2 * np.pi * x / length, height * np.exp(-rate * x)]
+    require(np.isfinite(largest).all(), "give finite values", **pick(amp, period, k))
+    return samples
 
 
 def check_lahead(lahead, samples, /, **settings):
