@@ -1,7 +1,7 @@
 """Measures what the README answers students with: python tests/questions.py [NAME ...]
 
 The names are those of the functions that end in _table, without the ending. All of it takes about
-fifteen minutes on two cores; what is done is shown on stderr.
+half an hour on two cores; what is done is shown on stderr.
 """
 
 import sys
