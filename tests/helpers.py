@@ -109,7 +109,8 @@ class Script:
         `pythonify_logs` takes it.
         """
         assert self.prints(at, PATIENCE), self.errors()
-        for _ in range(5):
+        end = time.monotonic() + PATIENCE
+        while self.process.poll() is None and time.monotonic() < end:
             self.process.send_signal(signal.SIGINT)
             if self.prints(answer, again):
                 return
