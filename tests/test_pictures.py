@@ -104,10 +104,10 @@ def test_the_ending_of_a_plot_says_its_format(run_main, tmp_path, ending, start)
 
 
 @needs_graphviz
-@pytest.mark.parametrize("ending, start", FORMATS.items())
-def test_the_ending_of_the_models_picture_says_its_format(tmp_path, pydot, ending, start):
+@pytest.mark.parametrize("ending", ["PNG", "pdf", "svg"])
+def test_the_ending_of_the_models_picture_says_its_format(tmp_path, pydot, ending):
     program.draw_model(new_model(), tmp_path / f"model.{ending}")
-    assert (tmp_path / f"model.{ending}").read_bytes().startswith(start)
+    assert (tmp_path / f"model.{ending}").read_bytes().startswith(FORMATS[ending])
 
 
 def test_none_for_the_plot_writes_none(run_main):
