@@ -5,10 +5,10 @@ An environment of its own, with Python 3.8 (20 s), and the program in it:
     python3.8 -m venv .keras1 && .keras1/bin/pip install 'numpy<1.22' 'scipy<1.8' six pyyaml h5py Theano-PyMC==1.1.2 && .keras1/bin/pip install --no-deps keras==1.2.2
     .keras1/bin/python tests/keras_1_2_2.py losses 0 8 25
 
-`losses FIRST LAST EPOCHS` prints the losses of each seed from the first up to the last, and the
-seconds of each epoch. Seeds 0 to 7 with 25 epochs are the columns of losses.csv; losses_again.csv
-has their first eight epochs on a second machine. `record FILE` writes what keras_1_2_2.npz holds.
-It compiles for a minute before it prints, and an epoch takes 2 to 4 s.
+`losses FIRST LAST EPOCHS` prints the loss and the seconds of each epoch, for each seed from the
+first up to the last, and then the losses as a table. That of seeds 0 to 7 and 25 epochs stands in
+losses.csv; losses_again.csv has the first eight epochs on a second machine. `record FILE` writes
+what keras_1_2_2.npz holds. It compiles for a minute before that, and an epoch takes 2 to 4 s.
 
 The README says why it is Theano and not TensorFlow. The race there is keras-team/keras #9174.
 """
@@ -78,14 +78,16 @@ def build_model():
 
 
 def print_losses(first, last, epochs):
-    """Prints the loss and the seconds of each epoch of each seed."""
+    """Prints the loss and the seconds of each epoch of each seed, then the table."""
     cos = gen_cosine_amp()
     expected_output = gen_expected_output(cos)
     model = build_model()
     model.compile(loss="mse", optimizer="rmsprop")
     print("Compiling", flush=True)
     model.fit(cos[:25], expected_output[:25], batch_size=batch_size, nb_epoch=1, verbose=0)
+    columns = []
     for seed in range(first, last):
+        losses = []
         np.random.seed(seed)
         model.set_weights(build_model().get_weights())
         for average in model.optimizer.weights:
@@ -98,8 +100,12 @@ def print_losses(first, last, epochs):
             )
             seconds = time.time() - start
             model.reset_states()
-            loss = history.history["loss"][0]
-            print("seed %d, epoch %d: %.4f (%.2f s)" % (seed, i, loss, seconds), flush=True)
+            losses.append(history.history["loss"][0])
+            print("seed %d, epoch %d: %.4f (%.2f s)" % (seed, i, losses[-1], seconds), flush=True)
+        columns.append(losses)
+    print(",".join(["epoch"] + ["keras_1_2_2_run_%d" % seed for seed in range(first, last)]))
+    for i, losses in enumerate(zip(*columns)):
+        print(",".join([str(i)] + ["%.4f" % loss for loss in losses]))
 
 
 def get_weights(model):
