@@ -48,19 +48,27 @@ def test_expected_is_made_of_the_latest_values_of_windows():
         (dict(xn=0), "xn = 0 with x0 = 0: must be above x0"),
         (dict(x0=0.5), "x0 = 0.5: must be a whole number"),
         (dict(x0=10**20), f"x0 = {10**20}: must be a whole number of at least -2**63, below 2**63"),
-        (dict(xn=2**53, step=2), "x0 = 0, xn = 9007199254740992, step = 2, tsteps = 1: must keep"),
+        (dict(xn=2**53, step=2), "x0 = 0 with xn = 9007199254740992, step = 2, tsteps = 1: must"),
         (dict(tsteps=0), "tsteps = 0: must be a whole number of at least 1"),
         (dict(step=None), "step = None: must be a whole number of at least 1"),
         (dict(amp="100"), "amp = '100': must be a real number"),
         (dict(period=0), "amp = 100 with period = 0, k = 0.0001: must give finite values"),
         (dict(k=-10), "amp = 100 with period = 1000, k = -10: must give finite values"),
-        (dict(period=1e-308), "period = 1e-308, k = 0.0001: must give finite values"),
+        (dict(period=1e-303), "period = 1e-303, k = 0.0001: must give finite values"),
+        (dict(tsteps=2**52, step=4), "step = 4, tsteps = 4503599627370496: must keep x within"),
+        (dict(x0=2**53 - 8, xn=2**53 + 2), "tsteps = 1: must keep x within 2**53 of 0, not run"),
+        (dict(x0=-(2**53) - 1, xn=0), "tsteps = 1: must keep x within 2**53 of 0, not run"),
     ],
     ids=str,
 )
 def test_a_wrong_setting_of_the_series_is_named(settings, named):
-    with pytest.raises(ValueError, match=re.escape(named).replace(r"x0\ =\ 0,", "x0 = 0.*")):
+    with pytest.raises(ValueError, match=re.escape(named)):
         program.gen_cosine_amp(**settings)
+
+
+@pytest.mark.parametrize("x0", [-(2**53), 2**53 - 8])
+def test_the_first_and_the_last_x_that_a_float_counts_are_taken(x0):
+    assert len(program.gen_cosine_amp(x0=x0, xn=x0 + 9, k=0)) == 9
 
 
 @pytest.mark.parametrize("k, x0", [(10, -10**6), (-10, 0)])

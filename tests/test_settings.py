@@ -75,6 +75,16 @@ def test_a_wrong_name_of_the_models_picture_is_named_before_anything_is_printed(
     assert capsys.readouterr().out == ""
 
 
+def test_sizes_are_suggested_for_a_prime_number_of_samples_too(run_main):
+    with pytest.raises(ValueError, match=r"as 1 or 251 would \(or leave out 1 samples\)"):
+        run_main(XN=251)
+
+
+@pytest.mark.parametrize("value", [0, 1, 2, "auto"])
+def test_each_of_keras_kinds_of_progress_is_taken(value):
+    program.check_verbose(verbose=value)
+
+
 def test_sizes_are_suggested_for_a_square_number_of_samples_too(run_main):
     with pytest.raises(ValueError, match=r"as 16 or 20 would \(or leave out 1 samples\)"):
         run_main(XN=400, BATCH_SIZE=19)
