@@ -412,6 +412,11 @@ def test_fit_of_arrays_can_take_an_epoch_back_too():
     assert_equal(values(model), before)
 
 
+def test_before_any_epoch_there_is_nothing_to_take_back():
+    restore_on_nan = program.RestoreOnNaN()
+    assert restore_on_nan.model is None and not restore_on_nan.restore_unless_finite()
+
+
 def test_a_broken_validation_takes_nothing_back():
     cos, expected_output = series()
     model = new_model()
