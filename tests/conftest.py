@@ -16,12 +16,12 @@ def run_main(monkeypatch, tmp_path, capsys):
     # Imported here, as the process that only hands out the tests needs no TensorFlow.
     import matplotlib.pyplot as plt
 
+    import helpers
     import stateful_lstm as program
-    from helpers import new_model
 
     def run(**constants):
         monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(program, "build_model", new_model)
+        monkeypatch.setattr(program, "build_model", helpers.new_model)
         short = {"XN": 250, "EPOCHS": 2, "VERBOSE": 2, "MODEL_FILE": None}  # needs pydot
         for name, value in {**short, **constants}.items():
             assert hasattr(program, name)
