@@ -499,9 +499,7 @@ def check_constants():
     right = SEED is None or is_whole(SEED) and 0 <= SEED < 2**32
     require(right, f"be a whole number of at least 0, below {2**32}, or None", SEED=SEED)
     check_verbose(VERBOSE=VERBOSE)
-    samples = check_series(
-        AMP=AMP, PERIOD=PERIOD, X0=X0, XN=XN, STEP=STEP, K=K, TSTEPS=TSTEPS
-    )
+    samples = check_series(AMP=AMP, PERIOD=PERIOD, X0=X0, XN=XN, STEP=STEP, K=K, TSTEPS=TSTEPS)
     series = dict(XN=XN, X0=X0, STEP=STEP)
     check_lahead(LAHEAD, samples, LAHEAD=LAHEAD, **series)
     check_batch_size(BATCH_SIZE, samples, BATCH_SIZE=BATCH_SIZE, **series)

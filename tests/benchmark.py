@@ -2,7 +2,7 @@
 
     python tests/benchmark.py [NAME ...]
 
-The names are epoch, long and whole. All of it takes about three minutes.
+The names are epoch, long and whole. All of it takes about five minutes on two cores.
 """
 
 import contextlib

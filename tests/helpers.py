@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import stateful_lstm as program
+from losses import set_back
 
 SCRIPT = Path(program.__file__)
 PATIENCE = 120  # seconds after which a process that a test started is given up
@@ -25,11 +26,7 @@ def new_model(batch_size=25, tsteps=1, units=50, stateful=True):
     """Returns what build_model does, but with a model that an earlier test compiled, set back."""
     new = build_model(batch_size, tsteps, units, stateful)
     model = compiled.setdefault((batch_size, tsteps, units, stateful), new)
-    for each in (new, model):
-        each.optimizer.build(each.trainable_variables)
-        each.reset_states()
-    for variable, value in zip(variables(model), variables(new), strict=True):
-        variable.assign(value)
+    set_back(model, new)
     return model
 
 

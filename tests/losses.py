@@ -107,8 +107,9 @@ def read_recorded():
 
 
 def set_back(model, new):
-    """Gives a model that has been trained the weights, optimizer and states of a new one."""
-    new.optimizer.build(new.trainable_variables)
+    """Gives a model that has been used the weights, optimizer and states of a new one."""
+    for each in (model, new):
+        each.optimizer.build(each.trainable_variables)
     variables = zip(model.variables, new.variables, strict=True)
     averages = zip(model.optimizer.variables, new.optimizer.variables, strict=True)
     for variable, value in [*variables, *averages]:

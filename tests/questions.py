@@ -41,9 +41,8 @@ def both_mses(model, cos):
     return mse(model, cos), mse(one, cos)
 
 
-def fifths(model, cos):
-    """Returns the loss of each fifth of the series in one epoch more, and the prediction's MSE."""
-    errors = [fifth.mean() for fifth in np.array_split(square_errors(model, cos), 5)]
+def losses_of_fifths(model, cos):
+    """Returns the loss of each fifth of the series in one epoch more."""
     expected_output = program.gen_expected_output(cos)
     stacks = program.stack_batches(model, cos, expected_output, stack=len(cos) // 125)
     means = []  # of the fifths so far
@@ -53,7 +52,7 @@ def fifths(model, cos):
 
     callback = keras.callbacks.LambdaCallback(on_train_batch_end=keep)
     model.fit(stacks, shuffle=False, verbose=0, callbacks=[callback])
-    return np.diff(np.multiply(means, [1, 2, 3, 4, 5]), prepend=0), errors
+    return np.diff(np.multiply(means, [1, 2, 3, 4, 5]), prepend=0)
 
 
 def at_twenty(model, cos):
@@ -84,16 +83,19 @@ def forecast(model, cos):
 
 def look_at_state(model, cos):
     """Returns what the tables of the state want of a model."""
-    return dict(at_twenty=at_twenty(model, cos), mse=mse(model, cos), fifths=fifths(model, cos))
+    errors = square_errors(model, cos)
+    errors_of_fifths = [fifth.mean() for fifth in np.array_split(errors, 5)]
+    at = at_twenty(model, cos)
+    model.reset_states()
+    fifths = [losses_of_fifths(model, cos), errors_of_fifths]
+    return dict(at_twenty=at, mse=errors.mean(), fifths=fifths)
 
 
 def mses_of_seen_and_rest(model, cos):
     """Returns the MSEs of the series' first 40,000 samples and of the 10,000 after them."""
     whole = program.gen_cosine_amp()
     expected_output = program.gen_expected_output(whole)
-    model.reset_states()
-    predicted_output = program.predict(model, whole, verbose=0)
-    errors = ((predicted_output - expected_output) ** 2)[:-1, 0]
+    errors = square_errors(model, whole)
     unchanged = ((whole[40000:-1, 0, 0] - expected_output[40000:-1, 0]) ** 2).mean()
     return errors[: len(cos)].mean(), errors[len(cos) :].mean(), unchanged
 
