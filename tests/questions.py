@@ -44,7 +44,7 @@ def both_mses(model, cos):
 def losses_of_fifths(model, cos):
     """Returns the loss of each fifth of the series in one epoch more."""
     expected_output = program.gen_expected_output(cos)
-    stacks = program.stack_batches(model, cos, expected_output, stack=len(cos) // 125)
+    stacks = program.stack_batches(model, cos, expected_output, steps_per_execution=len(cos) // 125)
     means = []  # of the fifths so far
 
     def keep(_, logs):
