@@ -11,7 +11,7 @@ The first half follows a blog post (Taeyoung Kim, 2017-02-04, "순환 신경망 
 part and under its names. The second half is what the port to Keras 3 adds:
 - Keras 1.2 in Keras 3: the activation of the gates and the initial weights of Keras 1.2;
 - many batches per call: the same computation in less time;
-- after a loss that is not finite: the model as it was before that epoch;
+- after a loss that is not finite: an error, with the weights from before that epoch;
 - checks: an error that names a wrong constant before anything is computed.
 """
 
@@ -34,15 +34,15 @@ EPOCHS = 25  # passes through the series in training
 LAHEAD = 1  # the target of a sample is the mean of the next LAHEAD values
 UNITS = 50  # units in each of the two LSTM layers
 STATEFUL = True  # True: a batch goes on from the states of the previous one; False: from zeros
-SEED = 1  # initial weights as after np.random.seed(1) in Keras 1.2.2 over Theano; None: random
+SEED = 1  # gives the weights that Keras 1.2.2 starts from after np.random.seed(1); None: new ones
 AMP = 100  # amplitude of the cosine at x = 0
 PERIOD = 1000  # period of the cosine, in x
 X0 = 0  # first x of the series
-XN = 50000  # x before which the series ends, if STEP is 1; it has (XN - X0) * STEP samples
+XN = 50000  # the series ends before this x if STEP is 1; there are (XN - X0) * STEP samples
 STEP = 1  # distance in x from one sample to the next
 K = 0.0001  # rate of the exponential decay, per x
-STEPS_PER_EXECUTION = 250  # batches in one call of the model; the progress bar counts the calls
-VERBOSE = 1 if sys.stdout.isatty() else 2  # Keras's progress: 1 bar, 2 line per epoch, 0 nothing
+STEPS_PER_EXECUTION = 250  # batches in one call of the model; progress bars count these calls
+VERBOSE = 1 if sys.stdout.isatty() else 2  # Keras's progress: 0 no, 1 a bar, 2 a line per epoch
 PLOT_FILE = "stateful_lstm.png"  # plot of the result, overwritten by each run; None: no file
 MODEL_FILE = "stateful_lstm_model.svg"  # drawing by pydot and Graphviz; None: no drawing
 
@@ -81,11 +81,10 @@ def main():
 def gen_cosine_amp(amp=AMP, period=PERIOD, x0=X0, xn=XN, step=STEP, k=K, tsteps=TSTEPS):
     """Generates a cosine whose amplitude decays exponentially.
 
-    The values are amp * cos(2 pi x / period) * exp(-k x). The post calls them an absolute cosine,
-    but takes no absolute value, and neither does this function.
-
-    Returns an array of shape (samples, tsteps, 1), with (xn - x0) * step samples as in the post.
-    Sample i holds the `tsteps` values that end at x = x0 + i * step, the oldest first.
+    The values are amp * cos(2 pi x / period) * exp(-k x). (The post calls this an absolute cosine,
+    but takes no absolute value.) Returns an array of shape (samples, tsteps, 1), with
+    (xn - x0) * step samples as in the post. Sample i holds the `tsteps` values that end at
+    x = x0 + i * step, the oldest first.
     """
     latest_x = x0 + step * np.arange((xn - x0) * step)  # of each sample, (samples,)
     earlier = step * np.arange(tsteps - 1, -1, -1)  # how far before that its values are, (tsteps,)
@@ -113,7 +112,7 @@ def build_model(batch_size=BATCH_SIZE, tsteps=TSTEPS, units=UNITS, stateful=STAT
         stateful=stateful,  # whether the states are kept between batches, see `train`
         recurrent_activation=keras1_hard_sigmoid,  # this and the next line as in Keras 1.2
         recurrent_initializer="glorot_uniform",
-        unroll=tsteps == 1,  # faster, but with many time steps it would take minutes to compile
+        unroll=tsteps == 1,  # is faster, but compiles for minutes if there are many time steps
     )
     model = StatefulSequential([  # a keras.Sequential with `reset_states`, defined below
         keras.Input(batch_shape=(batch_size, tsteps, 1)),  # fixed: a layer has a state for each row
@@ -122,8 +121,8 @@ def build_model(batch_size=BATCH_SIZE, tsteps=TSTEPS, units=UNITS, stateful=STAT
         keras.layers.Dense(1),
     ])
     initialize_weights(model)  # to the numbers of Keras 1.2
-    # v is RMSprop's running mean of the squared gradients. Keras 1.2 divides a gradient by
-    # sqrt(v) + 1e-8, Keras 3 by sqrt(v + epsilon); 1e-16 is the square of 1e-8.
+    # Keras 1.2 divides a gradient by sqrt(v) + 1e-8, Keras 3 by sqrt(v + epsilon), where v is the
+    # running mean of the squared gradients. 1e-16 is the square of 1e-8.
     rmsprop = keras.optimizers.RMSprop(epsilon=1e-16)
     model.compile(loss="mse", optimizer=rmsprop, jit_compile=True)  # XLA makes it faster
     return model
@@ -155,9 +154,9 @@ def train(
     Raises ValueError for arrays that do not fit the model, as `stack_batches` says, and
     FloatingPointError if the loss or a weight is not finite after an epoch.
     """
-    # The batches of `fit(cos, expected_output, batch_size=25, shuffle=False)`, but many per call
-    # for speed: see "Many batches per call".
-    batches = stack_batches(model, cos, expected_output, steps_per_execution)
+    # This computes what `fit(cos, expected_output, batch_size=25, shuffle=False)` does, but with
+    # 250 batches per call, which is faster: see "Many batches per call".
+    stacks = stack_batches(model, cos, expected_output, steps_per_execution)
     losses = []
     model.reset_states()  # an earlier prediction may have left states
     try:
@@ -168,10 +167,15 @@ def train(
             #     row  0:   0 -> 25 -> 50 -> ... -> 49975
             #     row  1:   1 -> 26 -> 51 -> ... -> 49976
             #     row 24:  24 -> 49 -> 74 -> ... -> 49999
-            # (The target of a sample is still the next sample, which is in the next row.) Nothing
-            # is shuffled, or a row would go on from the state of an unrelated sample.
+            # The target is the very next value, though: row 0 reads sample 0, is to predict
+            # sample 1, and then reads sample 25. Nothing is shuffled, because a row would then go
+            # on from the state of an unrelated sample.
             history = model.fit(
-                batches, epochs=1, shuffle=False, verbose=verbose, callbacks=[RestoreOnNaN()]
+                stacks,
+                epochs=1,  # so that the states can be reset after each epoch
+                shuffle=False,  # as in the post; Keras never shuffles a `tf.data.Dataset`
+                verbose=verbose,
+                callbacks=[RestoreOnNaN()],  # ends the training if a loss is not finite
             )
             # The states now belong to the end of the series. The next epoch starts at its
             # beginning, where they would be wrong, so set them to zero. (Keras's own example
@@ -186,13 +190,13 @@ def train(
 def predict(model, cos, verbose=VERBOSE, steps_per_execution=STEPS_PER_EXECUTION):
     """Returns the predictions, (samples, 1), for an array of shape (samples, tsteps, 1).
 
-    Starts from zero states, as `train` does, and leaves those of the last batch. To go on from the
-    present states, call `model.predict(stack_batches(model, cos))`. Raises ValueError for an array
-    that does not fit the model, as `stack_batches` says.
+    Starts from zero states, as `train` does; afterwards the layers hold the states of the last
+    batch. To go on from the present states, call `model.predict(stack_batches(model, cos))`.
+    Raises ValueError for an array that does not fit the model, as `stack_batches` says.
     """
-    batches = stack_batches(model, cos, steps_per_execution=steps_per_execution)
+    stacks = stack_batches(model, cos, steps_per_execution=steps_per_execution)
     model.reset_states()
-    return model.predict(batches, verbose=verbose)
+    return model.predict(stacks, verbose=verbose)
 
 
 def print_mse(cos, expected_output, predicted_output, lahead=LAHEAD):
@@ -247,12 +251,11 @@ def initialize_weights(model):
     """Initializes LSTM and Dense kernels as Keras 1.2.2 over Theano does, from NumPy's generator.
 
     Keras 1.2.2 (recurrent.py, initializations.py) draws each gate of an LSTM by itself, where Keras
-    3 draws all four as one matrix. It draws the recurrent kernels like the kernels: its argument
-    `inner_init="orthogonal"` is not used by default.
+    3 draws all four as one matrix. Its LSTM has an argument inner_init="orthogonal", but ignores it
+    in its default mode and draws the recurrent kernels like the kernels.
 
     This function draws the kernels of the model's own LSTM and Dense layers whose initializer is
-    Glorot uniform. It leaves kernels with another initializer, layers of other classes, and layers
-    inside other layers as they are.
+    Glorot uniform. It changes no other kernels, no other layers, and no layers inside other layers.
     """
     for layer in model.layers:
         if isinstance(layer, keras.layers.LSTM):
@@ -281,17 +284,18 @@ def initialize_weights(model):
 # ------------------------------------ Many batches per call ------------------------------------
 
 # Keras calls the compiled model once for each batch of 25 samples, and these calls take most of the
-# time. Here one call gets a stack, an array of STEPS_PER_EXECUTION batches, and the compiled code
-# loops over it. With Keras's own `steps_per_execution` an epoch takes three to four times as long.
+# time. Here one call gets a stack, 250 batches in an array of shape (250, 25, tsteps, 1) and their
+# targets in another, and the compiled code loops over them. Keras's own `steps_per_execution` is
+# not used, because with it an epoch takes three to four times as long.
 
 
 @keras.saving.register_keras_serializable("stateful_lstm")
 class StatefulSequential(keras.Sequential):
     """A `keras.Sequential` with `reset_states`, as in Keras 1.2, that also takes stacks.
 
-    `fit`, `evaluate` and `predict` take arrays, as always, or what `stack_batches` returns. A stack
-    is a dict of arrays: the steps below loop over its batches. Anything else is one usual batch.
-    As in Keras 1.2, none of these methods resets the states.
+    `fit`, `evaluate` and `predict` take arrays (with the batch size of the model) or the stacks of
+    `stack_batches`. A stack is a dict of arrays; the steps below loop over its batches. Anything
+    else is one batch, as usual. As in Keras 1.2, none of these methods resets the states.
     """
 
     def reset_states(self):
@@ -331,7 +335,7 @@ def run_in_order(function, batches, dtype):
 
 
 def stack_batches(model, cos, expected_output=None, steps_per_execution=STEPS_PER_EXECUTION):
-    """Returns stacks of batches, a `tf.data.Dataset`, for `fit`, `evaluate` or `predict`.
+    """Returns a `tf.data.Dataset` of stacks, in order, for `fit`, `evaluate` or `predict`.
 
     Takes arrays of shapes (samples, tsteps, 1) and (samples, 1), or whatever the model takes and
     returns; `predict` needs only the first. Raises ValueError for other shapes, for a number of
@@ -440,7 +444,7 @@ def check_plot_file():
 
 
 def check_batch_size(name, batch_size, samples):
-    """Raises ValueError, with the nearest sizes that are right, unless it divides the samples."""
+    """Raises ValueError, with the nearest right sizes, unless a size divides the samples."""
     if samples > 0 and samples % batch_size == 0:
         return
     smaller = (size for size in range(min(batch_size, samples), 0, -1) if samples % size == 0)

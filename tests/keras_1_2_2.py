@@ -10,7 +10,11 @@ first up to the last, and then the losses as a table. That of seeds 0 to 7 and 2
 losses.csv; losses_again.csv has the first eight epochs on a second machine. `record FILE` writes
 what keras_1_2_2.npz holds. It compiles for a minute before that, and an epoch takes 2 to 4 s.
 
-The README says why it is Theano and not TensorFlow. The race there is keras-team/keras #9174.
+`import keras_1_2_2` before `keras` makes any program of the time work in that environment, and
+`convert_weights(model)` returns the weights of its model in the order of Keras 3.
+
+It is Theano because over TensorFlow the program has a race (keras-team/keras #9174): the new states
+of a batch can be written before its gradients have read the old ones.
 """
 
 import os
@@ -41,6 +45,11 @@ import keras.backend
 from keras.layers import LSTM, Dense
 from keras.models import Sequential
 
+NAMES = [  # of the weights in keras_1_2_2.npz
+    *["lstm_1_kernel", "lstm_1_recurrent_kernel", "lstm_1_bias"],
+    *["lstm_2_kernel", "lstm_2_recurrent_kernel", "lstm_2_bias"],
+    *["dense_kernel", "dense_bias"],
+]
 tsteps = 1
 batch_size = 25
 lahead = 1
@@ -108,17 +117,23 @@ def print_losses(first, last, epochs):
         print(",".join([str(i)] + ["%.4f" % loss for loss in losses]))
 
 
-def get_weights(model):
-    """Returns the weights under their names in the file, the gates in the order of Keras 3."""
-    weights = {}
-    for name, layer in zip(("lstm_1", "lstm_2"), model.layers):
-        i, c, f, o = np.array_split(np.arange(12), 4)  # each W, U and b, in this order of gates
-        arrays = layer.get_weights()
-        for k, kind in enumerate(("kernel", "recurrent_kernel", "bias")):
-            gates = [arrays[gate[k]] for gate in (i, f, c, o)]
-            weights["%s_%s" % (name, kind)] = np.concatenate(gates, axis=-1)
-    weights["dense_kernel"], weights["dense_bias"] = model.layers[-1].get_weights()
-    return weights
+def convert_layer(layer):
+    """Returns the weights of a layer in the order of Keras 3, a list of arrays."""
+    name, arrays = layer.__class__.__name__, layer.get_weights()
+    if name == "Bidirectional":
+        return convert_layer(layer.forward_layer) + convert_layer(layer.backward_layer)
+    if name == "TimeDistributed":
+        return convert_layer(layer.layer)
+    # W, U and b of each gate: i, c, f, o of an LSTM; z, r, h of a GRU. consume_less="gpu" joins them.
+    order = {"LSTM": (0, 2, 1, 3), "GRU": (0, 1, 2)}.get(name)
+    if order is None or len(arrays) == 3:
+        return arrays
+    return [np.concatenate([arrays[3 * gate + k] for gate in order], axis=-1) for k in range(3)]
+
+
+def convert_weights(model):
+    """Returns the weights of a Sequential in the order of Keras 3, for its `set_weights`."""
+    return [array for layer in model.layers for array in convert_layer(layer)]
 
 
 def record(path):
@@ -127,7 +142,7 @@ def record(path):
     expected_output = gen_expected_output(cos)
     np.random.seed(11)
     model = build_model()
-    run = get_weights(model)
+    run = dict(zip(NAMES, convert_weights(model)))
     model.compile(loss="mse", optimizer="rmsprop")
     run["predicted_before"] = model.predict(cos, batch_size=batch_size)
     losses = []
