@@ -286,7 +286,7 @@ def initialize_weights(model):
 # Keras calls the compiled model once for each batch of 25 samples, and these calls take most of the
 # time. Here one call gets a stack, 250 batches in an array of shape (250, 25, tsteps, 1) and their
 # targets in another, and the compiled code loops over them. Keras's own `steps_per_execution` is
-# not used, because with it an epoch takes three to four times as long.
+# not used, because with it an epoch takes two to four times as long.
 
 
 @keras.saving.register_keras_serializable("stateful_lstm")

@@ -4,6 +4,7 @@ import re
 from functools import partial
 
 import matplotlib.pyplot as plt
+import numpy as np
 
 import stateful_lstm as program
 from helpers import SCRIPT, new_model
@@ -21,19 +22,30 @@ def test_the_python_snippets_run_one_after_the_other(monkeypatch, tmp_path, caps
     exec("\n".join(snippets), names)
     plt.close("all")
     assert re.findall("Epoch .*", capsys.readouterr().out) == [
-        *["Epoch 0 / 2", "Epoch 1 / 2"] * 2,  # the program's model and one's own
+        *["Epoch 0 / 2", "Epoch 1 / 2"] * 3,  # the program's model and two with a series of one's own
         *["Epoch 0 / 3", "Epoch 1 / 3", "Epoch 2 / 3"],
         *["Epoch 1/3", "Epoch 2/3", "Epoch 3/3"],
         *["Epoch 0 / 2", "Epoch 1 / 2"],  # before the rest
     ]
     assert len(names["predicted_rest"]) == 50 and len(names["forecast"]) == 100
     written = {path.name for path in tmp_path.iterdir()}
-    assert written == {"stateful_lstm.png", "x.keras", "best.keras"}
+    assert written == {"stateful_lstm.png", "model.keras", "best.keras"}
 
 
-def test_the_links_inside_of_the_readmes_lead_somewhere():
+def test_a_series_of_ones_own_becomes_windows_and_whole_batches():
+    snippet = README.split("**A series of your own**")[1].split("```")[1]
+    snippet = snippet.replace("tsteps, batch_size = 1, 25", "tsteps, batch_size = 20, 50")
+    names = dict(np=np, stateful_lstm=program)
+    exec(snippet.removeprefix("python\n"), names)
+    assert names["my_cos"].shape == (950, 20, 1)
+    latest = names["series"][19:970]  # the last values of the windows, and one more
+    np.testing.assert_array_equal(names["my_cos"][:, -1, 0], latest[:-1])
+    np.testing.assert_array_equal(names["my_expected_output"][:-1, 0], latest[1:-1])
+
+
+def test_the_links_between_the_documents_lead_somewhere():
     folder = SCRIPT.parent
-    for path in (folder / "README.md", folder / "tests" / "README.md"):
+    for path in [folder / "README.md", *(folder / "tests").glob("*.md")]:
         text = path.read_text(encoding="utf-8")
         for target in re.findall(r"\]\((?!https)([^)]*)\)", text):
             file, _, anchor = target.partition("#")
@@ -45,8 +57,8 @@ def test_the_links_inside_of_the_readmes_lead_somewhere():
                 assert anchor in anchors, target
 
 
-def test_every_constant_is_in_the_table():
+def test_every_constant_is_named():
     constants = re.findall(r"(?m)^([A-Z0-9_]+) = ", SCRIPT.read_text(encoding="utf-8"))
-    table = README.split("## Constants")[1].split("##")[0]
-    for name in set(constants) - {"IN_TERMINAL"}:  # which is not to be edited
-        assert f"`{name}`" in table
+    section = README.split("## Constants")[1].split("##")[0]
+    for name in constants:
+        assert f"`{name}`" in section
