@@ -22,7 +22,8 @@ import sys
 import time
 
 os.environ["KERAS_BACKEND"] = "theano"
-os.environ["THEANO_FLAGS"] = "floatX=float32,device=cpu,openmp=False,mode=FAST_RUN"
+usual = "floatX=float32,device=cpu,openmp=False,mode=FAST_RUN"
+os.environ["THEANO_FLAGS"] = usual + "," + os.environ.get("THEANO_FLAGS", "")
 
 import numpy as np
 import theano.sandbox.rng_mrg
@@ -124,7 +125,8 @@ def convert_layer(layer):
         return convert_layer(layer.forward_layer) + convert_layer(layer.backward_layer)
     if name == "TimeDistributed":
         return convert_layer(layer.layer)
-    # W, U and b of each gate: i, c, f, o of an LSTM; z, r, h of a GRU. consume_less="gpu" joins them.
+    # W, U and b of each gate: i, c, f, o of an LSTM, z, r, h of a GRU. (Three arrays in all with
+    # consume_less="gpu", whose columns are in the order of Keras 3.)
     order = {"LSTM": (0, 2, 1, 3), "GRU": (0, 1, 2)}.get(name)
     if order is None or len(arrays) == 3:
         return arrays
