@@ -208,14 +208,6 @@ def test_batch_normalization_leaves_masked_steps_out():
     assert mean(Unmasked) == pytest.approx(np.mean(x))  # as in Keras 1.2.2
 
 
-def test_masked_steps_of_bidirectional_sequences_are_0():
-    x = layers.Masking()(np.array([[[1.0], [0], [2]]], "float32"))
-    both = layers.Bidirectional(layers.SimpleRNN(1, return_sequences=True))
-    assert not both(x).numpy()[0, 1].any()
-    outputs = layers.SimpleRNN(1, return_sequences=True)(x).numpy()[0]
-    assert outputs[1] == outputs[0] != 0  # as in Keras 1.2.2 in both directions
-
-
 # Optimizers
 
 

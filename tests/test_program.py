@@ -42,9 +42,10 @@ def test_a_seed_repeats_a_run_and_none_does_not(run_main, monkeypatch, seed, sam
 @pytest.mark.parametrize(
     "constants",
     [
-        {"TSTEPS": 50, "BATCH_SIZE": 10, "UNITS": 20, "LAHEAD": 5},
+        {"TSTEPS": 50, "BATCH_SIZE": 10, "UNITS": 20, "LAHEAD": 5, "VERBOSE": 1},
         {"BATCH_SIZE": 1, "XN": 50, "UNITS": 1, "STATEFUL": False, "VERBOSE": "auto"},
-        {"X0": -25, "XN": 100, "STEP": 2, "AMP": 0.5, "PERIOD": 33.3, "K": 0, "VERBOSE": 0},
+        {"X0": -13, "XN": 12, "STEP": 2, "AMP": 0.5, "PERIOD": 33.3, "K": 0, "SEED": 0},
+        {"VERBOSE": 0},
     ],
     ids=str,
 )

@@ -22,7 +22,7 @@ def test_the_python_snippets_run_one_after_the_other(monkeypatch, tmp_path, caps
     exec("\n".join(snippets), names)
     plt.close("all")
     assert re.findall("Epoch .*", capsys.readouterr().out) == [
-        *["Epoch 0 / 2", "Epoch 1 / 2"] * 3,  # the program's model and two with a series of one's own
+        *["Epoch 0 / 2", "Epoch 1 / 2"] * 3,  # the program's model and two with another series
         *["Epoch 0 / 3", "Epoch 1 / 3", "Epoch 2 / 3"],
         *["Epoch 1/3", "Epoch 2/3", "Epoch 3/3"],
         *["Epoch 0 / 2", "Epoch 1 / 2"],  # before the rest
