@@ -1,4 +1,4 @@
-"""A stateful LSTM learns a decaying cosine: a Keras 1.2 program of 2017 in today's TensorFlow.
+"""A stateful LSTM learns a decaying cosine: a Keras 1.2 program of 2017, ported to Keras 3.
 
 An LSTM layer has a state: numbers that it computes from the values it has read so far. A stateful
 layer keeps one state for each row of a batch, and the same row of the next batch goes on from it.
@@ -11,7 +11,7 @@ The first half follows a blog post (Taeyoung Kim, 2017-02-04, "순환 신경망 
 part and under its names. The second half is what the port to Keras 3 adds:
 - Keras 1.2 in Keras 3: the activation of the gates and the initial weights of Keras 1.2;
 - many batches per call: the same computation in less time;
-- after a loss that is not finite: an error, with the weights from before that epoch;
+- after a loss that is not finite: an error that restores the weights from before that epoch;
 - checks: an error that names a wrong constant before anything is computed.
 """
 
@@ -20,7 +20,7 @@ import os
 import sys
 
 os.environ["KERAS_BACKEND"] = "tensorflow"  # must be set before the import of Keras
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # hides TensorFlow's start-up hints
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # hides some of TensorFlow's messages
 
 import keras
 import matplotlib.pyplot as plt
@@ -33,12 +33,12 @@ BATCH_SIZE = 25  # samples in a batch; must divide the number of samples
 EPOCHS = 25  # passes through the series in training
 LAHEAD = 1  # the target of a sample is the mean of the next LAHEAD values
 UNITS = 50  # units in each of the two LSTM layers
-STATEFUL = True  # True: a batch goes on from the states of the previous one; False: from zeros
-SEED = 1  # gives the weights that Keras 1.2.2 starts from after np.random.seed(1); None: new ones
+STATEFUL = True  # True: a batch starts from the states of the previous one; False: from zeros
+SEED = 1  # initial weights of Keras 1.2.2 over Theano after np.random.seed(1); None: random ones
 AMP = 100  # amplitude of the cosine at x = 0
 PERIOD = 1000  # period of the cosine, in x
 X0 = 0  # first x of the series
-XN = 50000  # the series ends before this x if STEP is 1; there are (XN - X0) * STEP samples
+XN = 50000  # end of the series (excluded) if STEP is 1; there are (XN - X0) * STEP samples
 STEP = 1  # distance in x from one sample to the next
 K = 0.0001  # rate of the exponential decay, per x
 STEPS_PER_EXECUTION = 250  # batches in one call of the model; progress bars count these calls
@@ -86,9 +86,9 @@ def gen_cosine_amp(amp=AMP, period=PERIOD, x0=X0, xn=XN, step=STEP, k=K, tsteps=
     (xn - x0) * step samples as in the post. Sample i holds the `tsteps` values that end at
     x = x0 + i * step, the oldest first.
     """
-    latest_x = x0 + step * np.arange((xn - x0) * step)  # of each sample, (samples,)
-    earlier = step * np.arange(tsteps - 1, -1, -1)  # how far before that its values are, (tsteps,)
-    x = latest_x[:, np.newaxis] - earlier  # (samples, tsteps)
+    latest_x = x0 + step * np.arange((xn - x0) * step)  # x of the latest value of each sample
+    distance = step * np.arange(tsteps - 1, -1, -1)  # of each value of a sample from the latest
+    x = latest_x[:, np.newaxis] - distance  # (samples, tsteps)
     cos = amp * np.cos(2 * np.pi * x / period) * np.exp(-k * x)
     return cos[:, :, np.newaxis]
 
@@ -110,26 +110,26 @@ def build_model(batch_size=BATCH_SIZE, tsteps=TSTEPS, units=UNITS, stateful=STAT
     """Returns the compiled model, which maps (batch_size, tsteps, 1) to (batch_size, 1)."""
     lstm = dict(
         stateful=stateful,  # whether the states are kept between batches, see `train`
-        recurrent_activation=keras1_hard_sigmoid,  # this and the next line as in Keras 1.2
-        recurrent_initializer="glorot_uniform",
-        unroll=tsteps == 1,  # is faster, but compiles for minutes if there are many time steps
+        recurrent_activation=keras1_hard_sigmoid,  # as in Keras 1.2
+        recurrent_initializer="glorot_uniform",  # as in Keras 1.2, see `initialize_weights`
+        unroll=(tsteps == 1),  # faster for one step; with many steps, compiling takes minutes
     )
     model = StatefulSequential([  # a keras.Sequential with `reset_states`, defined below
-        keras.Input(batch_shape=(batch_size, tsteps, 1)),  # fixed: a layer has a state for each row
+        keras.Input(batch_shape=(batch_size, tsteps, 1)),  # fixed size: each row has its own state
         keras.layers.LSTM(units, return_sequences=True, **lstm),  # the next LSTM needs all steps
         keras.layers.LSTM(units, **lstm),
         keras.layers.Dense(1),
     ])
-    initialize_weights(model)  # to the numbers of Keras 1.2
+    initialize_weights(model)  # as Keras 1.2 does
     # Keras 1.2 divides a gradient by sqrt(v) + 1e-8, Keras 3 by sqrt(v + epsilon), where v is the
-    # running mean of the squared gradients. 1e-16 is the square of 1e-8.
+    # running mean of the squared gradients. With 1e-16, both divide by 1e-8 where v is 0.
     rmsprop = keras.optimizers.RMSprop(epsilon=1e-16)
     model.compile(loss="mse", optimizer=rmsprop, jit_compile=True)  # XLA makes it faster
     return model
 
 
 def draw_model(model, path=MODEL_FILE):
-    """Draws the layers of the model to a file, or prints one line that says why it cannot."""
+    """Draws the layers of the model to a file, or prints why it cannot."""
     if path is None:
         return
     try:
@@ -148,10 +148,10 @@ def train(
     verbose=VERBOSE,
     steps_per_execution=STEPS_PER_EXECUTION,
 ):
-    """Trains epoch by epoch and returns the loss of each epoch, a list of floats.
+    """Trains the model and returns the loss of each epoch, a list of floats.
 
     Takes arrays of shapes (samples, tsteps, 1) and (samples, 1). Ctrl-C ends the training early.
-    Raises ValueError for arrays that do not fit the model, as `stack_batches` says, and
+    Raises ValueError for arrays that do not fit the model (see `stack_batches`), and
     FloatingPointError if the loss or a weight is not finite after an epoch.
     """
     # This computes what `fit(cos, expected_output, batch_size=25, shuffle=False)` does, but with
@@ -167,19 +167,18 @@ def train(
             #     row  0:   0 -> 25 -> 50 -> ... -> 49975
             #     row  1:   1 -> 26 -> 51 -> ... -> 49976
             #     row 24:  24 -> 49 -> 74 -> ... -> 49999
-            # The target is the very next value, though: row 0 reads sample 0, is to predict
-            # sample 1, and then reads sample 25. Nothing is shuffled, because a row would then go
-            # on from the state of an unrelated sample.
+            # The target is the very next value, though: row 0 reads sample 0, must predict
+            # sample 1, and reads sample 25 next. Nothing is shuffled: otherwise a row would go on
+            # from the state of an unrelated sample.
             history = model.fit(
                 stacks,
                 epochs=1,  # so that the states can be reset after each epoch
-                shuffle=False,  # as in the post; Keras never shuffles a `tf.data.Dataset`
+                shuffle=False,  # Keras does not shuffle a `tf.data.Dataset` anyway, but would warn
                 verbose=verbose,
-                callbacks=[RestoreOnNaN()],  # ends the training if a loss is not finite
+                callbacks=[RestoreOnNaN()],  # ends the training if the loss is not finite
             )
-            # The states now belong to the end of the series. The next epoch starts at its
-            # beginning, where they would be wrong, so set them to zero. (Keras's own example
-            # examples/lstm_stateful.py does so after its `fit`, too.)
+            # The states now belong to the end of the series, but the next epoch starts at its
+            # beginning: set them to zero. (Keras's examples/lstm_stateful.py does so, too.)
             model.reset_states()
             losses += history.history["loss"]
     except KeyboardInterrupt:
@@ -192,7 +191,7 @@ def predict(model, cos, verbose=VERBOSE, steps_per_execution=STEPS_PER_EXECUTION
 
     Starts from zero states, as `train` does; afterwards the layers hold the states of the last
     batch. To go on from the present states, call `model.predict(stack_batches(model, cos))`.
-    Raises ValueError for an array that does not fit the model, as `stack_batches` says.
+    Raises ValueError for an array that does not fit the model (see `stack_batches`).
     """
     stacks = stack_batches(model, cos, steps_per_execution=steps_per_execution)
     model.reset_states()
@@ -200,16 +199,18 @@ def predict(model, cos, verbose=VERBOSE, steps_per_execution=STEPS_PER_EXECUTION
 
 
 def print_mse(cos, expected_output, predicted_output, lahead=LAHEAD):
-    """Prints the mean squared error (MSE) of the predictions, and that of "no change".
+    """Prints the mean squared errors (MSE) of the predictions and of "no change".
 
-    "No change" predicts the latest value of each sample. Takes arrays of shapes
-    (samples, tsteps, 1), (samples, 1) and (samples, 1). Leaves out the last `lahead` samples, whose
-    targets are not values of the series. Raises ValueError unless targets and predictions have the
-    same shape.
+    "No change" predicts the latest value of each sample; with the constants above it is far better
+    than the network, as neighbouring values are almost equal. Both leave out the last `lahead`
+    samples, whose targets are not values of the series. Takes arrays of shapes
+    (samples, tsteps, 1), (samples, 1) and (samples, 1), and raises ValueError for other targets or
+    predictions, which NumPy would broadcast.
     """
-    shape, right_shape = np.shape(predicted_output), np.shape(expected_output)
-    if shape != right_shape:  # NumPy would broadcast them
-        raise ValueError(f"predicted_output has the shape {shape}: must be {right_shape}")
+    arrays = {"expected_output": expected_output, "predicted_output": predicted_output}
+    for name, array in arrays.items():
+        if np.shape(array) != (len(cos), 1):
+            raise ValueError(f"{name} has the shape {np.shape(array)}: must be {(len(cos), 1)}")
     expected = expected_output[:-lahead]
     mse = np.mean((predicted_output[:-lahead] - expected) ** 2)
     mse_of_no_change = np.mean((cos[:-lahead, -1, :1] - expected) ** 2)
@@ -231,7 +232,7 @@ def plot_results(expected_output, predicted_output, path=PLOT_FILE):
     if path is not None:
         fig.savefig(path)
         print("Plot:", path)
-    # Where there is no screen, matplotlib chooses a backend that cannot show a window.
+    # Without a screen, matplotlib chooses a backend that cannot show a window.
     if plt.get_backend().lower() in backend_registry.list_builtin(BackendFilter.NON_INTERACTIVE):
         plt.close(fig)
     else:
@@ -248,11 +249,11 @@ def keras1_hard_sigmoid(x):
 
 
 def initialize_weights(model):
-    """Initializes LSTM and Dense kernels as Keras 1.2.2 over Theano does, from NumPy's generator.
+    """Initializes LSTM and Dense kernels as Keras 1.2.2 over Theano does, with `np.random`.
 
-    Keras 1.2.2 (recurrent.py, initializations.py) draws each gate of an LSTM by itself, where Keras
-    3 draws all four as one matrix. Its LSTM has an argument inner_init="orthogonal", but ignores it
-    in its default mode and draws the recurrent kernels like the kernels.
+    Keras 1.2.2 (recurrent.py, initializations.py) draws each gate of an LSTM separately; Keras 3
+    draws all four as one matrix. The LSTM of 1.2.2 documents inner_init="orthogonal", but in
+    its default mode draws the recurrent kernels with `init`, which is Glorot uniform.
 
     This function draws the kernels of the model's own LSTM and Dense layers whose initializer is
     Glorot uniform. It changes no other kernels, no other layers, and no layers inside other layers.
@@ -284,8 +285,8 @@ def initialize_weights(model):
 # ------------------------------------ Many batches per call ------------------------------------
 
 # Keras calls the compiled model once for each batch of 25 samples, and these calls take most of the
-# time. Here one call gets a stack, 250 batches in an array of shape (250, 25, tsteps, 1) and their
-# targets in another, and the compiled code loops over them. Keras's own `steps_per_execution` is
+# time. Here one call gets a stack: 250 batches of samples, an array of shape (250, 25, tsteps, 1),
+# and their targets. The compiled code loops over the batches. Keras's own `steps_per_execution` is
 # not used, because with it an epoch takes two to four times as long.
 
 
@@ -317,7 +318,7 @@ class StatefulSequential(keras.Sequential):
 
         def run(batch):
             keras_step(batch)
-            return True  # not used, but `map_fn` wants an output
+            return True  # `map_fn` needs an output
 
         run_in_order(run, (data["cos"], data["expected_output"]), tf.bool)
         return self.get_metrics_result()
@@ -330,16 +331,16 @@ class StatefulSequential(keras.Sequential):
 
 
 def run_in_order(function, batches, dtype):
-    """Calls a function with one batch after the other; returns its outputs, a tensor of a dtype."""
+    """Applies a function to one batch after the other; returns its outputs as one tensor."""
     return tf.map_fn(function, batches, parallel_iterations=1, fn_output_signature=dtype)
 
 
 def stack_batches(model, cos, expected_output=None, steps_per_execution=STEPS_PER_EXECUTION):
     """Returns a `tf.data.Dataset` of stacks, in order, for `fit`, `evaluate` or `predict`.
 
-    Takes arrays of shapes (samples, tsteps, 1) and (samples, 1), or whatever the model takes and
-    returns; `predict` needs only the first. Raises ValueError for other shapes, for a number of
-    samples that is not a multiple of the model's batch size, and for values in `cos` that are not
+    Takes arrays of shapes (samples, tsteps, 1) and (samples, 1), or those of the inputs and outputs
+    of another model; `predict` needs only the first. Raises ValueError for other shapes, for a
+    number of samples that is not a multiple of the batch size, and for values in `cos` that are not
     finite, which the states would carry into all later predictions.
     """
     shapes = {"cos": model.input_shape, "expected_output": model.output_shape}  # of a batch
@@ -358,7 +359,7 @@ def stack_batches(model, cos, expected_output=None, steps_per_execution=STEPS_PE
     if not np.isfinite(stacks["cos"]).all():
         raise ValueError("cos has values that are not finite: must be finite numbers")
     options = tf.data.Options()
-    options.autotune.enabled = False  # it has nothing to tune, but at times doubled the time
+    options.autotune.enabled = False  # sometimes doubles the time of an epoch
     dataset = tf.data.Dataset.from_tensor_slices(stacks)
     return dataset.batch(steps_per_execution).with_options(options)
 
@@ -367,11 +368,11 @@ def stack_batches(model, cos, expected_output=None, steps_per_execution=STEPS_PE
 
 
 class RestoreOnNaN(keras.callbacks.Callback):
-    """Ends the training after an epoch whose loss, or a weight, is not finite.
+    """Ends the training if the loss or a weight is not finite after an epoch.
 
     Raises FloatingPointError, with weights and optimizer as they were before that epoch, so that
-    the model can be trained on. (Keras's TerminateOnNaN does not restore them.) The states stay as
-    they are: call `reset_states` before you train on with `fit`.
+    training can continue. (Keras's TerminateOnNaN does not restore them.) The states are not
+    restored: call `reset_states` before you continue with `fit`; `train` does so itself.
     """
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -388,8 +389,8 @@ class RestoreOnNaN(keras.callbacks.Callback):
         for variable, value in zip(self.variables, self.saved):
             variable.assign(value)
         raise FloatingPointError(
-            f"the loss of this epoch is {logs['loss']}, or a weight is not finite: weights and "
-            "optimizer are as before it. Are there targets that are too large, or not finite?"
+            f"the loss of this epoch is {logs['loss']}, or a weight is not finite; the weights and "
+            "the optimizer were restored. Are some targets too large or not finite?"
         )
 
 
@@ -402,12 +403,13 @@ def check_constants():
     ValueError for a wrong value, OSError for a PLOT_FILE that cannot be written, ImportError for a
     matplotlib backend that cannot run.
     """
-    for name in "TSTEPS BATCH_SIZE EPOCHS LAHEAD UNITS STEP STEPS_PER_EXECUTION".split():
+    counts = ("TSTEPS", "BATCH_SIZE", "EPOCHS", "LAHEAD", "UNITS", "STEP", "STEPS_PER_EXECUTION")
+    for name in counts:
         value = globals()[name]
         require(type(value) is int and value >= 1, name, "be a whole number of at least 1")
-    for name in "X0 XN".split():
+    for name in ("X0", "XN"):
         require(type(globals()[name]) is int, name, "be a whole number")
-    for name in "AMP PERIOD K".split():
+    for name in ("AMP", "PERIOD", "K"):
         value = globals()[name]
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         require(is_number and math.isfinite(value), name, "be a finite number")
@@ -428,7 +430,7 @@ def check_constants():
 
 
 def check_plot_file():
-    """Raises an error if PLOT_FILE cannot be written; keeps an old plot and leaves no new file."""
+    """Raises an error if PLOT_FILE cannot be written. Keeps an old plot and leaves no new file."""
     endings = plt.Figure().canvas.get_supported_filetypes()
     ending = os.path.splitext(str(PLOT_FILE))[1][1:].lower()
     must = "be None or a file name that ends with ." + ", .".join(sorted(endings))
@@ -444,7 +446,7 @@ def check_plot_file():
 
 
 def check_batch_size(name, batch_size, samples):
-    """Raises ValueError, with the nearest right sizes, unless a size divides the samples."""
+    """Raises ValueError if a batch size does not divide the samples; names the nearest that do."""
     if samples > 0 and samples % batch_size == 0:
         return
     smaller = (size for size in range(min(batch_size, samples), 0, -1) if samples % size == 0)
@@ -457,7 +459,7 @@ def check_batch_size(name, batch_size, samples):
 
 
 def require(condition, name, must):
-    """Raises ValueError, with the name and value of a constant, unless the condition holds."""
+    """Raises ValueError, with the name and value of a constant, if the condition is false."""
     if not condition:
         raise ValueError(f"{name} = {globals()[name]!r}: must {must}")
 

@@ -27,7 +27,7 @@ LONG = 5_000_000  # samples of the long series
 
 
 def seconds(function, *arguments, **settings):
-    """Returns the wall-clock seconds of a call, whose output is dropped."""
+    """Returns the wall-clock seconds of a call, and hides what it prints."""
     start = time.perf_counter()
     with contextlib.redirect_stdout(io.StringIO()):
         function(*arguments, **settings)
@@ -35,7 +35,7 @@ def seconds(function, *arguments, **settings):
 
 
 def build_plain(unroll=False, **switches):
-    """Returns the post's model as it stands under Keras 3, with Keras 3's defaults."""
+    """Returns the post's model with the defaults of Keras 3."""
     model = keras.Sequential([
         keras.Input(batch_shape=(25, 1, 1)),
         keras.layers.LSTM(50, return_sequences=True, stateful=True, unroll=unroll),
@@ -85,7 +85,7 @@ def run_alone(function):
 
 
 def time_epoch():
-    """Prints the seconds of an epoch, all ways in turn, and of predicting the series."""
+    """Prints the seconds of an epoch, measured in turn for all ways, and of predicting."""
     cos = program.gen_cosine_amp()
     expected_output = program.gen_expected_output(cos)
     switched = build_plain(unroll=True, jit_compile=True, steps_per_execution=2000)
@@ -112,7 +112,7 @@ def time_epoch():
 
 
 def time_long():
-    """Prints the seconds of an epoch of a long series, a sample's against that of the usual one."""
+    """Prints the seconds of an epoch of a long series, and the ratio of the times per sample."""
     model, cos = program.build_model(), program.gen_cosine_amp()
     expected_output = program.gen_expected_output(cos)
     times = [seconds(program.train, model, cos, expected_output, epochs=1) for _ in range(ROUNDS)]
@@ -120,11 +120,11 @@ def time_long():
     long, memory = map(float, line.split())
     a_sample = long / LONG * 50000 / min(times)
     print(f"{LONG} samples: {long:.1f} s an epoch, {memory:.0f} MiB,", end=" ")
-    print(f"{a_sample:.2f} times as long a sample")
+    print(f"{a_sample:.2f} times as long per sample")
 
 
 def time_whole():
-    """Prints the seconds of the whole program and of the post's under plain Keras."""
+    """Prints the seconds of the whole program, and of the post's program under plain Keras."""
     whole, _ = run_alone("program.main")
     whole_plain, _ = run_alone("run_plain")
     print(f"Whole run, from import to plot: {whole:.1f} s,", end=" ")

@@ -1,7 +1,7 @@
 """Prints the README's tables of losses and draws its picture: python tests/losses.py [NAME ...]
 
-The names are those of the functions that end in _table and _picture, without the ending. All of it
-takes about fifteen minutes on two cores; what is done is shown on stderr.
+The names are seeds, differences and epochs. All three take about fifteen minutes on two cores; the
+progress is shown on stderr.
 """
 
 import concurrent.futures
@@ -25,17 +25,17 @@ import stateful_lstm as program
 from stateful_lstm import keras
 
 RECORDED = range(8)  # the seeds of the runs of Keras 1.2.2
-SEEDS = range(32)  # what tells a difference of a few hundredths from noise
+SEEDS = range(32)  # enough to tell a difference of a few hundredths from noise
 T = 2.04  # Student's t with 31 degrees of freedom, for an interval of 95 %
-FIRST = 8  # the epochs that tell one model from another; what comes later is noise
+FIRST = 8  # epochs; later ones differ more by chance than by the model
 PICTURE = os.path.join(os.path.dirname(HERE), ".github", "losses.png")
 
 
-# What Keras 3 does otherwise. Each function leaves one thing in a new model as Keras 3 has it.
+# What Keras 3 does otherwise: each function sets one thing of a new model as Keras 3 has it.
 
 
 def get_lstms(model):
-    """Returns pairs of an LSTM layer of the model and a new one as Keras 3 makes it by default."""
+    """Returns pairs: an LSTM layer of the model, and a new one with the defaults of Keras 3."""
     layers = [layer for layer in model.layers if isinstance(layer, keras.layers.LSTM)]
     return [(layer, keras.layers.LSTM(layer.units)) for layer in layers]
 
@@ -90,24 +90,24 @@ DIFFERENCES = {  # in the order of the README's table
 }
 
 
-# Runs. A process runs the seeds of one setting with one model, which compiles once.
+# Runs. A process trains the seeds of one setting with one model, which is compiled once.
 
 
 def read_table(name):
-    """Returns a table of losses without its heading, a row an epoch, the epoch first."""
+    """Returns a table of losses: a row per epoch, its number first."""
     with open(os.path.join(HERE, name)) as file:
         _, *rows = csv.reader(file)
     return np.array(rows, float)
 
 
 def read_recorded():
-    """Returns losses.csv: the post's losses, (25,), and those of Keras 1.2.2's runs, (25, 8)."""
+    """Returns the losses of losses.csv: of the post, (25,), and of Keras 1.2.2, (25, 8)."""
     table = read_table("losses.csv")
     return table[:, 1], table[:, 2:]
 
 
 def set_back(model, new):
-    """Gives a model that has been used the weights, optimizer and states of a new one."""
+    """Sets the weights, the optimizer and the states of a used model to those of a new one."""
     for each in (model, new):
         each.optimizer.build(each.trainable_variables)
     variables = zip(model.variables, new.variables, strict=True)
@@ -118,7 +118,7 @@ def set_back(model, new):
 
 
 def train_seeds(seeds, epochs=FIRST, change=leave_nothing, series={}, look=None, **settings):
-    """Trains each seed; returns the losses, (epochs, seeds), and what `look` sees of each model.
+    """Trains each seed; returns the losses, (epochs, seeds), and what `look` returns for each.
 
     `change` is a function that changes a new model, `series` are arguments of gen_cosine_amp,
     `settings` those of build_model, and `look` is a function of the trained model and its series.
@@ -146,7 +146,7 @@ def train_seeds(seeds, epochs=FIRST, change=leave_nothing, series={}, look=None,
 
 
 def use_one_thread():
-    """Lets a process leave the other cores to the others; the losses stay the same."""
+    """Limits a process to one thread; the losses stay the same."""
     program.tf.config.threading.set_intra_op_parallelism_threads(1)
 
 
@@ -210,7 +210,7 @@ def seeds_table():
 
 
 def differences_table():
-    """Prints what each difference, alone, makes of the losses of the program as it is."""
+    """Prints the effect of each difference, alone, on the losses."""
     changes = [leave_nothing, *DIFFERENCES.values()]
     (usual, _), *others = train_all([dict(seeds=SEEDS, change=change) for change in changes])
     rows = []

@@ -252,6 +252,7 @@ def test_the_optimizer_of_mixed_precision_is_built_once():
         ((50, 1, 1), (50,), "expected_output has the shape (50,): must be (50, 1)"),
         ((50, 1, 1), (25, 1), "expected_output has the shape (25, 1): must be (50, 1)"),
         ((60, 1, 1), (60, 1), "batch_size = 25: must divide the number of samples, 60;"),
+        ((53, 1, 1), (53, 1), "53; the nearest sizes that do: 1 or 53"),
         ((0, 1, 1), (0, 1), "batch_size = 25: must divide the number of samples, 0;"),
     ],
 )
@@ -275,9 +276,12 @@ def test_a_series_that_is_not_finite_is_refused_before_training(value):
             call(model, cos, *[expected_output] * (call is program.train))
 
 
-@pytest.mark.parametrize("predicted_shape", [(50,), (50, 2), (25, 1)])
-def test_no_mse_is_printed_for_predictions_of_another_shape(capsys, predicted_shape):
+@pytest.mark.parametrize("shape", [(50,), (50, 2), (25, 1)])
+def test_no_mse_is_printed_for_targets_or_predictions_of_another_shape(capsys, shape):
     cos, expected_output = series(50)
-    with pytest.raises(ValueError, match=re.escape(f"{predicted_shape}: must be (50, 1)")):
-        program.print_mse(cos, expected_output, np.zeros(predicted_shape))
+    message = re.escape(f"output has the shape {shape}: must be (50, 1)")
+    with pytest.raises(ValueError, match="predicted_" + message):
+        program.print_mse(cos, expected_output, np.zeros(shape))
+    with pytest.raises(ValueError, match="expected_" + message):
+        program.print_mse(cos, np.zeros(shape), np.zeros(shape))
     assert capsys.readouterr().out == ""
