@@ -25,8 +25,10 @@ def new_model(batch_size=25, tsteps=1, units=50, stateful=True):
 
 def small_model(*layers, loss="mse", optimizer="rmsprop", **settings):
     """Returns a compiled model of a small LSTM, the layers and a Dense layer, for batches of 25."""
-    layers = [keras.layers.LSTM(2, stateful=True), *layers, keras.layers.Dense(1)]
-    model = program.StatefulSequential([keras.Input(batch_shape=(25, 1, 1)), *layers])
+    gates = program.keras1_hard_sigmoid
+    lstm = keras.layers.LSTM(2, stateful=True, recurrent_activation=gates)
+    layers = [keras.Input(batch_shape=(25, 1, 1)), lstm, *layers, keras.layers.Dense(1)]
+    model = program.StatefulSequential(layers)
     model.compile(loss=loss, optimizer=optimizer, **settings)
     return model
 

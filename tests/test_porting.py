@@ -150,6 +150,10 @@ def test_a_kernel_regularizer_no_longer_acts_on_the_recurrent_kernel():
     assert penalty(kernel_regularizer=l2, recurrent_regularizer=l2) == pytest.approx(keras1)
 
 
+@pytest.mark.skipif(
+    tuple(map(int, keras.__version__.split(".")[:2])) < (3, 15),
+    reason="Keras 3.12, the newest for Python 3.10, does not divide",
+)
 def test_an_activity_penalty_is_divided_by_the_batch_size_and_lost_in_time_distributed():
     x = np.ones((6, 3, 2))
     settings = dict(activity_regularizer=keras.regularizers.L2(0.1), kernel_initializer="ones")
@@ -400,7 +404,9 @@ def test_a_batch_ends_with_the_mean_loss_of_the_epoch_so_far():
     x = np.array([[1.0], [2], [3]])
     model.fit(x, 0 * x, batch_size=1, shuffle=False, verbose=0, callbacks=[record])
     assert logged == pytest.approx([1, 5 / 2, 14 / 3])
-    assert [model.train_on_batch(x[k:], 0 * x[k:]) for k in (2, 1)] == pytest.approx([9, 6.5])
+    for k, loss in ((2, 9), (1, 6.5)):
+        model.reset_metrics()  # which only Keras 3.12 needs
+        assert model.train_on_batch(x[k:], 0 * x[k:]) == pytest.approx(loss)
 
 
 def test_a_metric_that_returns_one_number_counts_each_batch_the_same():

@@ -105,7 +105,6 @@ def test_a_notebook_runs_the_script_and_its_functions(tmp_path, monkeypatch):
         "import stateful_lstm\ncos = stateful_lstm.gen_cosine_amp(xn=250)\n"
         "model = stateful_lstm.build_model()\n"
         "expected_output = stateful_lstm.gen_expected_output(cos)",
-        "losses = stateful_lstm.train(model, cos, expected_output, epochs=2)",
         "predicted_output = stateful_lstm.predict(model, cos)",
         "stateful_lstm.plot_results(expected_output, predicted_output)",
     ]
@@ -118,8 +117,8 @@ def test_a_notebook_runs_the_script_and_its_functions(tmp_path, monkeypatch):
     pictures = [sum("image/png" in o.get("data", {}) for o in cell) for cell in outputs]
     epochs = r"Epoch 0 / 2\n1/1 - .* loss: .*\nEpoch 1 / 2\n1/1 - .* loss: .*\n"
     assert re.search(f"Training\n{epochs}Predicting\n", printed[0])
-    assert re.fullmatch(epochs, printed[2])
-    assert pictures == [1, 0, 0, 0, 1]
+    assert re.fullmatch("1/1 - .*\n", printed[2])
+    assert pictures == [1, 0, 0, 1]
 
 
 LOAD = """
@@ -136,7 +135,7 @@ print(program.train(model, cos, program.gen_expected_output(cos), epochs=1, verb
 
 def test_a_saved_model_goes_on_in_a_new_process_on_tensorflow(tmp_path):
     cos, expected_output = series()
-    model = program.build_model()
+    model = small_model()
     program.train(model, cos, expected_output, epochs=1)
     model.save(tmp_path / "x.keras")
     np.save(tmp_path / "predicted.npy", program.predict(model, cos))

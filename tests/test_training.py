@@ -107,15 +107,10 @@ def test_fit_and_predict_take_arrays_and_stacks_in_turn(stacks_first):
 
 
 @pytest.mark.parametrize(
-    "policy, last_dtype, jit_compile",
-    [
-        ("float32", None, True),
-        ("float64", None, False),
-        ("mixed_float16", None, False),
-        ("float32", "float64", False),
-    ],
+    "policy, last_dtype",
+    [("float32", None), ("float64", "float32"), ("mixed_float16", None)],
 )
-def test_stacks_give_the_losses_metrics_and_predictions_of_arrays(policy, last_dtype, jit_compile):
+def test_stacks_give_the_losses_metrics_and_predictions_of_arrays(policy, last_dtype):
     cos, expected_output = series(50)
     usual = keras.config.dtype_policy()
     results = []
@@ -130,7 +125,7 @@ def test_stacks_give_the_losses_metrics_and_predictions_of_arrays(policy, last_d
                 *layers,
             ])
             metrics = [keras.metrics.MeanAbsoluteError(dtype="float64")]
-            model.compile(loss="mse", metrics=metrics, jit_compile=jit_compile)
+            model.compile(loss="mse", metrics=metrics)
             targets = np.repeat(expected_output, 2, axis=1)
             data = dict(x=cos, y=targets, batch_size=25)
             validation = dict(validation_data=(cos, targets), validation_batch_size=25)
