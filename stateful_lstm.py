@@ -1,7 +1,7 @@
 """A stateful LSTM learns a decaying cosine: a Keras 1.2 program of 2017, ported to Keras 3.
 
 An LSTM layer has a state: numbers that it computes from the values it has read so far. A stateful
-layer keeps one state for each row of a batch, and the same row of the next batch goes on from it.
+layer keeps one state for each row of a batch, and the same row of the next batch continues from it.
 The comments in `train` say what that means for this series.
 
 This file generates a series, trains two stateful LSTM layers to predict the next value, prints the
@@ -11,7 +11,7 @@ The first half follows a blog post (Taeyoung Kim, 2017-02-04, "순환 신경망 
 part and under its names. The second half is what the port to Keras 3 adds:
 - Keras 1.2 in Keras 3: the activation of the gates and the initial weights of Keras 1.2;
 - many batches per call: the same computation in less time;
-- after a loss that is not finite: an error that restores the weights from before that epoch;
+- losses that are not finite: an error, after the weights from before that epoch are restored;
 - checks: an error that names a wrong constant before anything is computed.
 """
 
@@ -34,7 +34,7 @@ EPOCHS = 25  # passes through the series in training
 LAHEAD = 1  # the target of a sample is the mean of the next LAHEAD values
 UNITS = 50  # units in each of the two LSTM layers
 STATEFUL = True  # True: a batch starts from the states of the previous one; False: from zeros
-SEED = 1  # initial weights of Keras 1.2.2 over Theano after np.random.seed(1); None: random ones
+SEED = 1  # initial weights of Keras 1.2.2 on Theano after np.random.seed(1); None: random ones
 AMP = 100  # amplitude of the cosine at x = 0
 PERIOD = 1000  # period of the cosine, in x
 X0 = 0  # first x of the series
@@ -42,7 +42,7 @@ XN = 50000  # end of the series (excluded) if STEP is 1; there are (XN - X0) * S
 STEP = 1  # distance in x from one sample to the next
 K = 0.0001  # rate of the exponential decay, per x
 STEPS_PER_EXECUTION = 250  # batches in one call of the model; progress bars count these calls
-VERBOSE = 1 if sys.stdout.isatty() else 2  # Keras's progress: 0 no, 1 a bar, 2 a line per epoch
+VERBOSE = 1 if sys.stdout.isatty() else 2  # Keras's progress: 0 none, 1 a bar, 2 a line per epoch
 PLOT_FILE = "stateful_lstm.png"  # plot of the result, overwritten by each run; None: no file
 MODEL_FILE = "stateful_lstm_model.svg"  # drawing by pydot and Graphviz; None: no drawing
 
@@ -87,7 +87,7 @@ def gen_cosine_amp(amp=AMP, period=PERIOD, x0=X0, xn=XN, step=STEP, k=K, tsteps=
     x = x0 + i * step, the oldest first.
     """
     latest_x = x0 + step * np.arange((xn - x0) * step)  # x of the latest value of each sample
-    distance = step * np.arange(tsteps - 1, -1, -1)  # of each value of a sample from the latest
+    distance = step * np.arange(tsteps - 1, -1, -1)  # from each value of a sample to the latest
     x = latest_x[:, np.newaxis] - distance  # (samples, tsteps)
     cos = amp * np.cos(2 * np.pi * x / period) * np.exp(-k * x)
     return cos[:, :, np.newaxis]
@@ -168,8 +168,8 @@ def train(
             #     row  1:   1 -> 26 -> 51 -> ... -> 49976
             #     row 24:  24 -> 49 -> 74 -> ... -> 49999
             # The target is the very next value, though: row 0 reads sample 0, must predict
-            # sample 1, and reads sample 25 next. Nothing is shuffled: otherwise a row would go on
-            # from the state of an unrelated sample.
+            # sample 1, and reads sample 25 next. Nothing is shuffled: otherwise a row would
+            # continue from the state of an unrelated sample.
             history = model.fit(
                 stacks,
                 epochs=1,  # so that the states can be reset after each epoch
@@ -190,7 +190,7 @@ def predict(model, cos, verbose=VERBOSE, steps_per_execution=STEPS_PER_EXECUTION
     """Returns the predictions, (samples, 1), for an array of shape (samples, tsteps, 1).
 
     Starts from zero states, as `train` does; afterwards the layers hold the states of the last
-    batch. To go on from the present states, call `model.predict(stack_batches(model, cos))`.
+    batch. To continue from the current states, call `model.predict(stack_batches(model, cos))`.
     Raises ValueError for an array that does not fit the model (see `stack_batches`).
     """
     stacks = stack_batches(model, cos, steps_per_execution=steps_per_execution)
@@ -204,8 +204,8 @@ def print_mse(cos, expected_output, predicted_output, lahead=LAHEAD):
     "No change" predicts the latest value of each sample; with the constants above it is far better
     than the network, as neighbouring values are almost equal. Both leave out the last `lahead`
     samples, whose targets are not values of the series. Takes arrays of shapes
-    (samples, tsteps, 1), (samples, 1) and (samples, 1), and raises ValueError for other targets or
-    predictions, which NumPy would broadcast.
+    (samples, tsteps, 1), (samples, 1) and (samples, 1), and raises ValueError for targets or
+    predictions of another shape, which NumPy would broadcast.
     """
     arrays = {"expected_output": expected_output, "predicted_output": predicted_output}
     for name, array in arrays.items():
@@ -249,14 +249,14 @@ def keras1_hard_sigmoid(x):
 
 
 def initialize_weights(model):
-    """Initializes LSTM and Dense kernels as Keras 1.2.2 over Theano does, with `np.random`.
+    """Initializes LSTM and Dense kernels as Keras 1.2.2 on Theano does, with `np.random`.
 
     Keras 1.2.2 (recurrent.py, initializations.py) draws each gate of an LSTM separately; Keras 3
     draws all four as one matrix. The LSTM of 1.2.2 documents inner_init="orthogonal", but in
     its default mode draws the recurrent kernels with `init`, which is Glorot uniform.
 
-    This function draws the kernels of the model's own LSTM and Dense layers whose initializer is
-    Glorot uniform. It changes no other kernels, no other layers, and no layers inside other layers.
+    This function changes only kernels whose initializer is Glorot uniform, in the model's own LSTM
+    and Dense layers, not in layers inside other layers.
     """
     for layer in model.layers:
         if isinstance(layer, keras.layers.LSTM):
@@ -338,8 +338,8 @@ def run_in_order(function, batches, dtype):
 def stack_batches(model, cos, expected_output=None, steps_per_execution=STEPS_PER_EXECUTION):
     """Returns a `tf.data.Dataset` of stacks, in order, for `fit`, `evaluate` or `predict`.
 
-    Takes arrays of shapes (samples, tsteps, 1) and (samples, 1), or those of the inputs and outputs
-    of another model; `predict` needs only the first. Raises ValueError for other shapes, for a
+    Takes arrays of shapes (samples, tsteps, 1) and (samples, 1), or those that another model takes
+    and returns; `predict` needs only the first. Raises ValueError for other shapes, for a
     number of samples that is not a multiple of the batch size, and for values in `cos` that are not
     finite, which the states would carry into all later predictions.
     """
@@ -357,14 +357,14 @@ def stack_batches(model, cos, expected_output=None, steps_per_execution=STEPS_PE
         check_batch_size("batch_size", batch_size, len(cos))
         stacks[name] = array.reshape(-1, batch_size, *sample_shape)
     if not np.isfinite(stacks["cos"]).all():
-        raise ValueError("cos has values that are not finite: must be finite numbers")
+        raise ValueError("cos has values that are not finite")
     options = tf.data.Options()
     options.autotune.enabled = False  # sometimes doubles the time of an epoch
     dataset = tf.data.Dataset.from_tensor_slices(stacks)
     return dataset.batch(steps_per_execution).with_options(options)
 
 
-# ------------------------------- After a loss that is not finite -------------------------------
+# -------------------------------- Losses that are not finite --------------------------------
 
 
 class RestoreOnNaN(keras.callbacks.Callback):

@@ -86,7 +86,7 @@ def test_the_model_is_drawn_with_its_layers_and_shapes(run_main, tmp_path):
         ("nothing", "model.xyz", "returned code: 1"),
     ],
 )
-def test_a_picture_of_the_model_that_cannot_be_drawn_costs_one_line(
+def test_a_drawing_that_fails_prints_one_line(
     run_main, monkeypatch, missing, path, reason
 ):
     if missing == "pydot":
@@ -103,7 +103,7 @@ def test_a_picture_of_the_model_that_cannot_be_drawn_costs_one_line(
     assert os.listdir() == ["stateful_lstm.png"]
 
 
-def test_none_for_the_files_writes_none(run_main):
+def test_files_of_none_are_not_written(run_main):
     printed = run_main(PLOT_FILE=None, MODEL_FILE=None)
     assert "Plot:" not in printed and "No picture" not in printed
     assert os.listdir() == []

@@ -80,7 +80,7 @@ def test_a_gru_resets_after_the_product_by_default():
     assert layers.GRU(1).reset_after
 
 
-def test_the_gates_of_a_seed_are_drawn_one_by_one():
+def test_a_seed_draws_the_gates_one_by_one():
     lstm = layers.LSTM(3, recurrent_initializer="glorot_uniform")
     model = keras.Sequential([keras.Input((1, 2)), lstm])
     np.random.seed(5)
@@ -106,7 +106,7 @@ def test_what_is_unchanged_starts_as_before():
 
 
 def train_embedding(optimizer, regularizer=None):
-    """Returns where one step takes a row of 0 that occurs 64 times, with the gradient 1 each."""
+    """Returns a row of 0 after one step in which it occurs 64 times with gradient 1."""
     settings = dict(embeddings_initializer="zeros", embeddings_regularizer=regularizer)
     embedding = layers.Embedding(2, 1, **settings)
     model = keras.Sequential([keras.Input((64,), dtype="int32"), embedding])
@@ -154,7 +154,7 @@ def test_a_kernel_regularizer_no_longer_acts_on_the_recurrent_kernel():
     tuple(map(int, keras.__version__.split(".")[:2])) < (3, 15),
     reason="Keras 3.12, the newest for Python 3.10, does not divide",
 )
-def test_an_activity_penalty_is_divided_by_the_batch_size_and_lost_in_time_distributed():
+def test_an_activity_penalty_is_divided_by_the_batch_size_and_lost_inside_time_distributed():
     x = np.ones((6, 3, 2))
     settings = dict(activity_regularizer=keras.regularizers.L2(0.1), kernel_initializer="ones")
 
@@ -172,7 +172,7 @@ def test_an_activity_penalty_is_divided_by_the_batch_size_and_lost_in_time_distr
 
 
 @pytest.mark.parametrize("implementation, masks", [(1, 4), (2, 1)])
-def test_implementation_1_drops_out_for_each_gate_by_itself(implementation, masks):
+def test_implementation_1_draws_a_dropout_mask_per_gate(implementation, masks):
     keras.utils.set_random_seed(0)
     lstm = layers.LSTM(1, dropout=0.5, implementation=implementation, use_cudnn=False)
     lstm.build((500, 1, 1))
@@ -216,14 +216,14 @@ def test_batch_normalization_leaves_masked_steps_out():
 
 
 def steps_of(optimizer, count=3):
-    """Returns where an optimizer takes four weights from 0 with the same gradients, in float64."""
+    """Returns four weights, in float64, after steps of an optimizer from 0."""
     weights = keras.Variable(np.zeros(4), dtype="float64")
     for _ in range(count):
         optimizer.apply([ops.convert_to_tensor(GRADIENTS, "float64")], [weights])
     return weights.numpy()
 
 
-def test_arguments_by_position_are_others():
+def test_positional_arguments_have_moved():
     assert optimizers.Adam(0.1, 0.9, 0.999, 1e-8, 0.1).amsgrad == 0.1
     sgd = optimizers.SGD(0.01, 0.9, 0.1, True)
     assert (sgd.nesterov, sgd.weight_decay) == (0.1, True)
@@ -430,7 +430,7 @@ def test_metrics_leave_masked_steps_out():
 
 
 def attach(callback):
-    """Returns a callback that has begun to train a model with a rate of 1."""
+    """Returns a callback that is set on a model with a learning rate of 1."""
     model = build_identity(optimizer=optimizers.SGD(1.0))
     callback.set_model(model)
     callback.on_train_begin()
@@ -468,7 +468,7 @@ def test_reduce_lr_on_plateau_ignores_epsilon_and_reduces_an_epoch_earlier():
     assert rates == [1, 1, 0.5, 0.5]  # in Keras 1.2.2 1, 1, 1, 0.5
 
 
-def test_a_schedule_with_a_second_argument_gets_the_present_rate():
+def test_a_schedule_with_a_second_argument_gets_the_current_rate():
     schedule = keras.callbacks.LearningRateScheduler(lambda epoch, first=1.0: first * 0.5**epoch)
     callback = attach(schedule)
     rates = []

@@ -28,7 +28,7 @@ def test_both_mses_leave_out_the_samples_that_have_no_target(capsys, lahead):
 
 
 @pytest.mark.parametrize("seed, same", [(5, True), (None, False)])
-def test_a_seed_repeats_a_run_and_none_does_not(run_main, monkeypatch, seed, same):
+def test_only_a_seed_repeats_a_run(run_main, monkeypatch, seed, same):
     def build_model(*_):  # dropout uses a random generator of Keras, the weights one of NumPy
         model = small_model(program.keras.layers.Dropout(0.5))
         program.initialize_weights(model)
@@ -62,7 +62,7 @@ def test_the_progress_counts_calls_of_the_model(run_main):
     assert re.findall("./. - ", printed) == ["2/2 - "] * 3
 
 
-def test_ctrl_c_ends_the_training_and_the_program_goes_on(run_main, monkeypatch, tmp_path):
+def test_ctrl_c_ends_the_training_and_the_program_continues(run_main, monkeypatch, tmp_path):
     fit = program.StatefulSequential.fit
     epochs = []
 
@@ -133,7 +133,7 @@ print(program.train(model, cos, program.gen_expected_output(cos), epochs=1, verb
 """
 
 
-def test_a_saved_model_goes_on_in_a_new_process_on_tensorflow(tmp_path):
+def test_a_saved_model_continues_in_a_new_process_on_tensorflow(tmp_path):
     cos, expected_output = series()
     model = small_model()
     program.train(model, cos, expected_output, epochs=1)

@@ -32,9 +32,9 @@ def test_the_python_snippets_run_one_after_the_other(monkeypatch, tmp_path, caps
     assert written == {"stateful_lstm.png", "model.keras", "best.keras"}
 
 
-def test_a_series_of_ones_own_becomes_windows_and_whole_batches(monkeypatch):
+def test_your_own_series_becomes_windows_and_whole_batches(monkeypatch):
     monkeypatch.setattr(program, "train", lambda *arrays, epochs: None)
-    snippet = README.split("**A series of your own**")[1].split("```")[1]
+    snippet = README.split("**Your own series**")[1].split("```")[1]
     snippet = snippet.replace("tsteps, batch_size = 1, 25", "tsteps, batch_size = 20, 50")
     names = dict(np=np, stateful_lstm=program)
     exec(snippet.removeprefix("python\n"), names)

@@ -40,7 +40,7 @@ def test_a_wrong_constant_is_named_before_anything_is_printed_or_written(
         assert os.listdir() == []
 
 
-def test_a_number_of_samples_can_be_one_batch(run_main):
+def test_all_samples_can_be_one_batch(run_main):
     run_main(XN=25, LAHEAD=24, EPOCHS=1)
 
 
@@ -76,7 +76,7 @@ def test_a_backend_that_cannot_run_is_an_error_before_anything_is_printed(
 
 
 @pytest.mark.filterwarnings("ignore:overflow")
-def test_a_series_that_grows_beyond_all_floats_is_an_error_before_training(run_main, capsys):
+def test_a_series_that_overflows_is_an_error_before_training(run_main, capsys):
     with pytest.raises(ValueError, match="cos has values that are not finite"):
         run_main(K=-10)
     assert "Epoch" not in capsys.readouterr().out

@@ -61,7 +61,7 @@ def test_predict_starts_from_zero_states_and_so_repeats():
     np.testing.assert_array_equal(program.predict(model, cos), program.predict(model, cos))
 
 
-def test_keras_predict_goes_on_from_the_present_states():
+def test_keras_predict_continues_from_the_current_states():
     cos, _ = series()
     model = new_model()
     stacks = program.stack_batches(model, cos)
@@ -169,7 +169,7 @@ def test_tensorboard_writes_a_log(tmp_path):
 
 
 @pytest.mark.parametrize("epochs_before", [0, 2])
-def test_after_a_loss_that_is_nan_training_goes_on_as_if_that_epoch_had_not_been(epochs_before):
+def test_after_a_nan_loss_training_continues_as_if_that_epoch_had_not_run(epochs_before):
     cos, expected_output = series()
     broken = expected_output.copy()
     broken[100] = np.nan
