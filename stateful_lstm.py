@@ -7,8 +7,8 @@ The comments in `train` say what that means for this series.
 This file generates a series, trains two stateful LSTM layers to predict the next value, prints the
 errors and plots the predictions. Run it with `python stateful_lstm.py`; edit the constants below.
 
-The first half follows a blog post (Taeyoung Kim, 2017-02-04, "순환 신경망 모델 만들어보기"), part by
-part and under its names. The second half is what the port to Keras 3 adds:
+The first half follows a blog post (Taeyoung Kim, 2017-02-04, "순환 신경망 모델 만들어보기"), in its
+order and with its names. The second half is what the port to Keras 3 adds:
 - Keras 1.2 in Keras 3: the activation of the gates and the initial weights of Keras 1.2;
 - many batches per call: the same computation in less time;
 - losses that are not finite: an error, after the weights from before that epoch are restored;
@@ -38,7 +38,7 @@ SEED = 1  # initial weights of Keras 1.2.2 on Theano after np.random.seed(1); No
 AMP = 100  # amplitude of the cosine at x = 0
 PERIOD = 1000  # period of the cosine, in x
 X0 = 0  # first x of the series
-XN = 50000  # end of the series (excluded) if STEP is 1; there are (XN - X0) * STEP samples
+XN = 50000  # end of the series (excluded) if STEP is 1; samples: (XN - X0) * STEP, as in the post
 STEP = 1  # distance in x from one sample to the next
 K = 0.0001  # rate of the exponential decay, per x
 STEPS_PER_EXECUTION = 250  # batches in one call of the model; progress bars count these calls
@@ -175,7 +175,7 @@ def train(
                 epochs=1,  # so that the states can be reset after each epoch
                 shuffle=False,  # Keras does not shuffle a `tf.data.Dataset` anyway, but would warn
                 verbose=verbose,
-                callbacks=[RestoreOnNaN()],  # ends the training if the loss is not finite
+                callbacks=[RestoreOnNaN()],  # ends the training if the loss is NaN or infinite
             )
             # The states now belong to the end of the series, but the next epoch starts at its
             # beginning: set them to zero. (Keras's examples/lstm_stateful.py does so, too.)
@@ -287,7 +287,7 @@ def initialize_weights(model):
 # Keras calls the compiled model once for each batch of 25 samples, and these calls take most of the
 # time. Here one call gets a stack: 250 batches of samples, an array of shape (250, 25, tsteps, 1),
 # and their targets. The compiled code loops over the batches. Keras's own `steps_per_execution` is
-# not used, because with it an epoch takes two to four times as long.
+# not used, because it makes an epoch two to four times slower than this.
 
 
 @keras.saving.register_keras_serializable("stateful_lstm")
@@ -439,8 +439,8 @@ def check_plot_file():
     try:
         open(PLOT_FILE, "ab").close()
     except OSError as error:
-        must = f"must be a file that can be written ({error})"
-        raise OSError(f"PLOT_FILE = {PLOT_FILE!r}: {must}") from error
+        must = f"be a file that can be written ({error})"
+        raise OSError(f"PLOT_FILE = {PLOT_FILE!r}: must {must}") from error
     if is_new:
         os.remove(PLOT_FILE)
 
