@@ -1,7 +1,5 @@
 """Models, series and comparisons that several files of tests need."""
 
-import os
-import re
 from pathlib import Path
 
 import numpy as np
@@ -48,20 +46,3 @@ def assert_equal(ones, others):
     """Asserts that two lists of arrays are equal to the last bit."""
     for one, other in zip(ones, others, strict=True):
         np.testing.assert_array_equal(one, other)
-
-
-def edited_script(**constants):
-    """Returns the text of the script with other constants."""
-    text = SCRIPT.read_text(encoding="utf-8")
-    for name, value in constants.items():
-        text, found = re.subn(f"(?m)^{name} = .*", f"{name} = {value!r}", text)
-        assert found == 1
-    return text
-
-
-def user_environment(**others):
-    """Returns the environment of a user who has no screen and imports the script."""
-    screen = ("DISPLAY", "WAYLAND_DISPLAY", "MPLBACKEND")
-    environment = {name: value for name, value in os.environ.items() if name not in screen}
-    folders = [str(SCRIPT.parent), environment.get("PYTHONPATH", "")]
-    return {**environment, "PYTHONPATH": os.pathsep.join(folders), **others}

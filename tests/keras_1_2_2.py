@@ -46,11 +46,10 @@ import keras.backend
 from keras.layers import LSTM, Dense
 from keras.models import Sequential
 
-NAMES = [  # of the weights in keras_1_2_2.npz
-    *["lstm_1_kernel", "lstm_1_recurrent_kernel", "lstm_1_bias"],
-    *["lstm_2_kernel", "lstm_2_recurrent_kernel", "lstm_2_bias"],
-    *["dense_kernel", "dense_bias"],
-]
+NAMES = (  # of the weights in keras_1_2_2.npz
+    "lstm_1_kernel lstm_1_recurrent_kernel lstm_1_bias "
+    "lstm_2_kernel lstm_2_recurrent_kernel lstm_2_bias dense_kernel dense_bias"
+).split()
 tsteps = 1
 batch_size = 25
 lahead = 1

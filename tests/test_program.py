@@ -1,5 +1,6 @@
 """The program as a whole: main(), the script as a process and in a notebook, a saved model."""
 
+import os
 import re
 import subprocess
 import sys
@@ -9,9 +10,26 @@ import numpy as np
 import pytest
 
 import stateful_lstm as program
-from helpers import SCRIPT, edited_script, series, small_model, user_environment
+from helpers import SCRIPT, series, small_model
 
 PATIENCE = 240  # seconds after which a process is given up
+
+
+def edited_script(**constants):
+    """Returns the text of the script with other constants."""
+    text = SCRIPT.read_text(encoding="utf-8")
+    for name, value in constants.items():
+        text, found = re.subn(f"(?m)^{name} = .*", f"{name} = {value!r}", text)
+        assert found == 1
+    return text
+
+
+def user_environment(**others):
+    """Returns the environment of a user who has no screen and imports the script."""
+    screen = ("DISPLAY", "WAYLAND_DISPLAY", "MPLBACKEND")
+    environment = {name: value for name, value in os.environ.items() if name not in screen}
+    folders = [str(SCRIPT.parent), environment.get("PYTHONPATH", "")]
+    return {**environment, "PYTHONPATH": os.pathsep.join(folders), **others}
 
 
 @pytest.mark.parametrize("lahead", [1, 3])
