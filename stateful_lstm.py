@@ -9,7 +9,7 @@ errors and plots the predictions. Run it with `python stateful_lstm.py`; edit th
 
 The first half follows a blog post (Taeyoung Kim, 2017-02-04, "순환 신경망 모델 만들어보기"), in its
 order and with its names. The second half is what the port to Keras 3 adds:
-- Keras 1.2 in Keras 3: the activation of the gates and the initial weights of Keras 1.2;
+- Keras 1.2 in Keras 3: the activations, the optimizer and the initial weights of Keras 1.2;
 - many batches per call: the same computation in less time;
 - losses that are not finite: an error, after the weights from before that epoch are restored;
 - checks: an error that names a wrong constant before anything is computed.
@@ -110,7 +110,8 @@ def build_model(batch_size=BATCH_SIZE, tsteps=TSTEPS, units=UNITS, stateful=STAT
     """Returns the compiled model, which maps (batch_size, tsteps, 1) to (batch_size, 1)."""
     lstm = dict(
         stateful=stateful,  # whether the states are kept between batches, see `train`
-        recurrent_activation=keras1_hard_sigmoid,  # as in Keras 1.2
+        activation=keras1_tanh,  # Keras 1.2's activations, both defined below
+        recurrent_activation=keras1_hard_sigmoid,
         recurrent_initializer="glorot_uniform",  # as in Keras 1.2, see `initialize_weights`
         unroll=(tsteps == 1),  # faster for one step; with many steps, compiling takes minutes
     )
@@ -121,10 +122,7 @@ def build_model(batch_size=BATCH_SIZE, tsteps=TSTEPS, units=UNITS, stateful=STAT
         keras.layers.Dense(1),
     ])
     initialize_weights(model)  # as Keras 1.2 does
-    # Keras 1.2 divides a gradient by sqrt(v) + 1e-8, Keras 3 by sqrt(v + epsilon), where v is the
-    # running mean of the squared gradients. With 1e-16, both divide by 1e-8 where v is 0.
-    rmsprop = keras.optimizers.RMSprop(epsilon=1e-16)
-    model.compile(loss="mse", optimizer=rmsprop, jit_compile=True)  # XLA makes it faster
+    model.compile(loss="mse", optimizer=Keras1RMSprop(), jit_compile=True)  # XLA makes it faster
     return model
 
 
@@ -246,6 +244,43 @@ def plot_results(expected_output, predicted_output, path=PLOT_FILE):
 def keras1_hard_sigmoid(x):
     """The gate activation of Keras 1.2's LSTM. Keras 3's `hard_sigmoid` has the slope 1/6."""
     return keras.ops.clip(0.2 * x + 0.5, 0.0, 1.0)
+
+
+@keras.saving.register_keras_serializable("stateful_lstm")
+def keras1_tanh(x):
+    """The hyperbolic tangent with the gradient that Keras 1.2 computes for large x, too.
+
+    From about 7.9 on, XLA's tanh of a float32 is exactly 1, and its gradient 0. In Keras 1.2 the
+    gradient is 1 - tanh(x) ** 2, 4.8e-7 at x = 8. RMSprop divides a gradient by the root of its
+    mean square, so that even such a small gradient makes a step of the usual size.
+    """
+
+    @keras.ops.custom_gradient  # inside, because Keras cannot save a decorated function
+    def tanh(x):
+        y = keras.ops.cast(keras.ops.tanh(keras.ops.cast(x, "float64")), x.dtype)
+        return y, lambda gradient: gradient * (1 - y * y)
+
+    return tanh(x)
+
+
+@keras.saving.register_keras_serializable("stateful_lstm")
+class Keras1RMSprop(keras.optimizers.RMSprop):
+    """RMSprop with the step of Keras 1.2: rate * g / (sqrt(v) + epsilon) for a gradient g.
+
+    v is the running mean of g * g. Keras 3 divides by sqrt(v + epsilon), with an epsilon of 1e-7.
+    There is no momentum, as in Keras 1.2.
+    """
+
+    def __init__(self, learning_rate=0.001, rho=0.9, epsilon=1e-8, **settings):
+        super().__init__(learning_rate, rho, epsilon=epsilon, **settings)
+
+    def update_step(self, gradient, variable, learning_rate):
+        g = keras.ops.cast(gradient, variable.dtype)
+        rate = keras.ops.cast(learning_rate, variable.dtype)
+        rho = keras.ops.cast(self.rho, variable.dtype)  # so 1 - rho is 0.10000002, as in Keras 1.2
+        v = self._velocities[self._get_variable_index(variable)]
+        self.assign(v, rho * v + (1 - rho) * keras.ops.square(g))
+        self.assign_sub(variable, rate * g / (keras.ops.sqrt(v) + self.epsilon))
 
 
 def initialize_weights(model):
