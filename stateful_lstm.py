@@ -1,17 +1,18 @@
 """A stateful LSTM learns a decaying cosine: a Keras 1.2 program of 2017, ported to Keras 3.
 
-An LSTM layer has a state: numbers that it computes from the values it has read so far. A stateful
-layer keeps one state for each row of a batch, and the same row of the next batch continues from it.
-The comments in `train` say what that means for this series.
+An LSTM layer has a state, which it computes from the values it has read so far: two arrays of shape
+(batch size, units), its latest output and its memory (`model.layers[0].states`). A batch has 25
+rows, 0 to 24, with one sample in each, and each row has a row of its own in these arrays. A stateful
+layer keeps its state: row j of the next batch continues where row j of this batch ended. The
+comments in `train` say what that means for this series.
 
-This file generates a series, trains two stateful LSTM layers to predict the next value, prints the
-errors and plots the predictions. Run it with `python stateful_lstm.py`; edit the constants below.
+The program generates a series, trains two stateful LSTM layers to predict the next value, prints
+the errors and plots the predictions. Edit the constants and run `python stateful_lstm.py`.
 
 The first half follows a blog post (Taeyoung Kim, 2017-02-04, "순환 신경망 모델 만들어보기"), in its
 order and with its names. The second half is what the port to Keras 3 adds:
 - Keras 1.2 in Keras 3: the activations, the optimizer and the initial weights of Keras 1.2;
 - many batches per call: the same computation in less time;
-- losses that are not finite: an error, after the weights from before that epoch are restored;
 - checks: an error that names a wrong constant before anything is computed.
 """
 
@@ -26,23 +27,21 @@ import keras
 import matplotlib.pyplot as plt
 import numpy as np
 import tensorflow as tf
-from matplotlib.backends import BackendFilter, backend_registry
 
-TSTEPS = 1  # time steps in a sample; a sample holds the TSTEPS latest values
+TSTEPS = 1  # time steps in a sample, which holds the TSTEPS latest values
 BATCH_SIZE = 25  # samples in a batch; must divide the number of samples
 EPOCHS = 25  # passes through the series in training
 LAHEAD = 1  # the target of a sample is the mean of the next LAHEAD values
 UNITS = 50  # units in each of the two LSTM layers
 STATEFUL = True  # True: a batch starts from the states of the previous one; False: from zeros
-SEED = 1  # initial weights of Keras 1.2.2 on Theano after np.random.seed(1); None: random ones
+SEED = 1  # sets the initial weights, so that a run can be repeated; None: new ones in each run
 AMP = 100  # amplitude of the cosine at x = 0
 PERIOD = 1000  # period of the cosine, in x
-X0 = 0  # first x of the series
-XN = 50000  # end of the series (excluded) if STEP is 1; samples: (XN - X0) * STEP, as in the post
-STEP = 1  # distance in x from one sample to the next
+X0 = 0  # x of the first sample
+XN = 50000  # the samples end before this x, if STEP is 1
+STEP = 1  # distance in x between samples; their number is (XN - X0) * STEP, a slip of the post
 K = 0.0001  # rate of the exponential decay, per x
-STEPS_PER_EXECUTION = 250  # batches in one call of the model; progress bars count these calls
-VERBOSE = 1 if sys.stdout.isatty() else 2  # Keras's progress: 0 none, 1 a bar, 2 a line per epoch
+VERBOSE = 1 if sys.stdout.isatty() else 2  # progress: 0 none, 1 a bar, 2 a line per epoch
 PLOT_FILE = "stateful_lstm.png"  # plot of the result, overwritten by each run; None: no file
 MODEL_FILE = "stateful_lstm_model.svg"  # drawing by pydot and Graphviz; None: no drawing
 
@@ -65,10 +64,13 @@ def main():
     draw_model(model, MODEL_FILE)
 
     print("Training")
-    train(model, cos, expected_output, EPOCHS, VERBOSE, STEPS_PER_EXECUTION)
+    try:
+        train(model, cos, expected_output, EPOCHS, VERBOSE)
+    except KeyboardInterrupt:  # Ctrl-C
+        print("\nInterrupted: predicting with what the model has learned so far")
 
     print("Predicting")
-    predicted_output = predict(model, cos, VERBOSE, STEPS_PER_EXECUTION)
+    predicted_output = predict(model, cos, VERBOSE)
     print_mse(cos, expected_output, predicted_output, LAHEAD)
 
     print("Plotting Results")
@@ -82,9 +84,8 @@ def gen_cosine_amp(amp=AMP, period=PERIOD, x0=X0, xn=XN, step=STEP, k=K, tsteps=
     """Generates a cosine whose amplitude decays exponentially.
 
     The values are amp * cos(2 pi x / period) * exp(-k x). (The post calls this an absolute cosine,
-    but takes no absolute value.) Returns an array of shape (samples, tsteps, 1), with
-    (xn - x0) * step samples as in the post. Sample i holds the `tsteps` values that end at
-    x = x0 + i * step, the oldest first.
+    but takes no absolute value.) Returns an array of shape (samples, tsteps, 1). Sample i of
+    (xn - x0) * step samples holds the `tsteps` values that end at x = x0 + i * step, oldest first.
     """
     latest_x = x0 + step * np.arange((xn - x0) * step)  # x of the latest value of each sample
     distance = step * np.arange(tsteps - 1, -1, -1)  # from each value of a sample to the latest
@@ -96,8 +97,9 @@ def gen_cosine_amp(amp=AMP, period=PERIOD, x0=X0, xn=XN, step=STEP, k=K, tsteps=
 def gen_expected_output(cos, lahead=LAHEAD):
     """Returns the targets: the mean of the `lahead` values that follow each sample.
 
-    Takes an array of shape (samples, tsteps, 1) and returns one of shape (samples, 1). The last
-    `lahead` samples have too few values after them; their target is 0, as in the post.
+    Takes an array of shape (samples, tsteps, 1) and returns one of shape (samples, 1). Of several
+    features, it takes the first. The last `lahead` samples have too few values after them; their
+    target is 0, as in the post.
     """
     values = cos[:, -1, 0]
     next_values = np.lib.stride_tricks.sliding_window_view(values[1:], lahead)
@@ -112,13 +114,12 @@ def build_model(batch_size=BATCH_SIZE, tsteps=TSTEPS, units=UNITS, stateful=STAT
         stateful=stateful,  # whether the states are kept between batches, see `train`
         activation=keras1_tanh,  # Keras 1.2's activations, both defined below
         recurrent_activation=keras1_hard_sigmoid,
-        recurrent_initializer="glorot_uniform",  # as in Keras 1.2, see `initialize_weights`
         unroll=(tsteps == 1),  # faster for one step; with many steps, compiling takes minutes
     )
     model = StatefulSequential([  # a keras.Sequential with `reset_states`, defined below
         keras.Input(batch_shape=(batch_size, tsteps, 1)),  # fixed size: each row has its own state
-        keras.layers.LSTM(units, return_sequences=True, **lstm),  # the next LSTM needs all steps
-        keras.layers.LSTM(units, **lstm),
+        keras.layers.LSTM(units, return_sequences=True, **lstm),  # one output for each time step
+        keras.layers.LSTM(units, **lstm),  # one output, after the last time step
         keras.layers.Dense(1),
     ])
     initialize_weights(model)  # as Keras 1.2 does
@@ -138,60 +139,52 @@ def draw_model(model, path=MODEL_FILE):
         print(f"No picture of the model in {path}: {reason} (drawing needs pydot and Graphviz)")
 
 
-def train(
-    model,
-    cos,
-    expected_output,
-    epochs=EPOCHS,
-    verbose=VERBOSE,
-    steps_per_execution=STEPS_PER_EXECUTION,
-):
+def train(model, cos, expected_output, epochs=EPOCHS, verbose=VERBOSE):
     """Trains the model and returns the loss of each epoch, a list of floats.
 
-    Takes arrays of shapes (samples, tsteps, 1) and (samples, 1). Ctrl-C ends the training early.
-    Raises ValueError for arrays that do not fit the model (see `stack_batches`), and
-    FloatingPointError if the loss or a weight is not finite after an epoch.
+    Takes arrays of shapes (samples, tsteps, 1) and (samples, 1). Raises ValueError for arrays that
+    `stack_batches` refuses, and FloatingPointError if a loss is not finite.
     """
     # This computes what `fit(cos, expected_output, batch_size=25, shuffle=False)` does, but with
-    # 250 batches per call, which is faster: see "Many batches per call".
-    stacks = stack_batches(model, cos, expected_output, steps_per_execution)
+    # 500 batches per call, which is faster: see "Many batches per call".
+    stacks = stack_batches(model, cos, expected_output)  # samples and targets
     losses = []
     model.reset_states()  # an earlier prediction may have left states
-    try:
-        for i in range(epochs):
-            print("Epoch", i, "/", epochs)
-            # In a stateful layer, row j of a batch starts from the state in which row j of the
-            # previous batch ended. So with batches of 25, each row reads every 25th sample:
-            #     row  0:   0 -> 25 -> 50 -> ... -> 49975
-            #     row  1:   1 -> 26 -> 51 -> ... -> 49976
-            #     row 24:  24 -> 49 -> 74 -> ... -> 49999
-            # The target is the very next value, though: row 0 reads sample 0, must predict
-            # sample 1, and reads sample 25 next. Nothing is shuffled: otherwise a row would
-            # continue from the state of an unrelated sample.
-            history = model.fit(
-                stacks,
-                epochs=1,  # so that the states can be reset after each epoch
-                shuffle=False,  # Keras does not shuffle a `tf.data.Dataset` anyway, but would warn
-                verbose=verbose,
-                callbacks=[RestoreOnNaN()],  # ends the training if the loss is NaN or infinite
-            )
-            # The states now belong to the end of the series, but the next epoch starts at its
-            # beginning: set them to zero. (Keras's examples/lstm_stateful.py does so, too.)
-            model.reset_states()
-            losses += history.history["loss"]
-    except KeyboardInterrupt:
-        print(f"\nInterrupted in epoch {i}: going on with what is trained so far")
+    for i in range(epochs):
+        if verbose:
+            print("Epoch", i, "/", epochs)  # counted from 0, as in the post
+        # In a stateful layer, row j of a batch starts from the state in which row j of the
+        # previous batch ended. So with batches of 25, each row reads every 25th sample:
+        #     row  0:   0 -> 25 -> 50 -> ... -> 49975
+        #     row  1:   1 -> 26 -> 51 -> ... -> 49976
+        #     row 24:  24 -> 49 -> 74 -> ... -> 49999
+        # The target is the very next value, though, as in the post: row 0 reads sample 0, must
+        # predict sample 1, and reads sample 25 next. Nothing is shuffled: otherwise a row would
+        # continue from the state of an unrelated sample.
+        history = model.fit(
+            stacks,
+            epochs=1,  # so that the states can be reset after each epoch
+            shuffle=False,
+            verbose=verbose,
+        )
+        # The states now belong to the end of the series, but the next epoch starts at its
+        # beginning: set them to zero.
+        model.reset_states()
+        [loss] = history.history["loss"]
+        if not np.isfinite(loss):
+            raise FloatingPointError(f"the loss of epoch {i} is {loss}: check the targets")
+        losses.append(loss)
     return losses
 
 
-def predict(model, cos, verbose=VERBOSE, steps_per_execution=STEPS_PER_EXECUTION):
+def predict(model, cos, verbose=VERBOSE):
     """Returns the predictions, (samples, 1), for an array of shape (samples, tsteps, 1).
 
-    Starts from zero states, as `train` does; afterwards the layers hold the states of the last
-    batch. To continue from the current states, call `model.predict(stack_batches(model, cos))`.
-    Raises ValueError for an array that does not fit the model (see `stack_batches`).
+    Starts from zero states; afterwards, the states are those of the last batch. To continue from
+    the current states, call `model.predict(stack_batches(model, cos))`. Raises ValueError for an
+    array that `stack_batches` refuses.
     """
-    stacks = stack_batches(model, cos, steps_per_execution=steps_per_execution)
+    stacks = stack_batches(model, cos)
     model.reset_states()
     return model.predict(stacks, verbose=verbose)
 
@@ -199,11 +192,11 @@ def predict(model, cos, verbose=VERBOSE, steps_per_execution=STEPS_PER_EXECUTION
 def print_mse(cos, expected_output, predicted_output, lahead=LAHEAD):
     """Prints the mean squared errors (MSE) of the predictions and of "no change".
 
-    "No change" predicts the latest value of each sample; with the constants above it is far better
-    than the network, as neighbouring values are almost equal. Both leave out the last `lahead`
-    samples, whose targets are not values of the series. Takes arrays of shapes
-    (samples, tsteps, 1), (samples, 1) and (samples, 1), and raises ValueError for targets or
-    predictions of another shape, which NumPy would broadcast.
+    "No change" predicts the latest value of each sample (of several features, the first). On the
+    series of the post it is far better than the network: neighbouring values are almost equal. Both
+    leave out the last `lahead` samples, which have no target. Takes arrays of shapes
+    (samples, tsteps, 1), (samples, 1) and (samples, 1). Raises ValueError if targets or predictions
+    have another shape.
     """
     arrays = {"expected_output": expected_output, "predicted_output": predicted_output}
     for name, array in arrays.items():
@@ -214,13 +207,13 @@ def print_mse(cos, expected_output, predicted_output, lahead=LAHEAD):
     mse_of_no_change = np.mean((cos[:-lahead, -1, :1] - expected) ** 2)
     print("MSE of the prediction:", mse)
     print('MSE of "no change", the latest value:', mse_of_no_change)
-    print(f"(both without the last {lahead} of {len(cos)} samples, with no value ahead)")
+    print(f"(over the first {len(expected)} of {len(cos)} samples; the rest has no target)")
 
 
 def plot_results(expected_output, predicted_output, path=PLOT_FILE):
-    """Plots two series of shape (samples, 1) to a file and, where there is a screen, in a window.
+    """Plots two arrays of shape (samples, 1) to a file and, where there is a screen, in a window.
 
-    The ending of the file's name gives its format. Raises OSError if it cannot be written.
+    The ending of the file name gives the format. Raises OSError if the file cannot be written.
     """
     fig, axes = plt.subplots(2, 1, sharex=True, sharey=True, layout="constrained")
     axes[0].plot(expected_output)
@@ -230,11 +223,9 @@ def plot_results(expected_output, predicted_output, path=PLOT_FILE):
     if path is not None:
         fig.savefig(path)
         print("Plot:", path)
-    # Without a screen, matplotlib chooses a backend that cannot show a window.
-    if plt.get_backend().lower() in backend_registry.list_builtin(BackendFilter.NON_INTERACTIVE):
+    plt.show(block=True)  # where there is a screen, until the window is closed
+    if not plt.isinteractive():  # in a notebook, `%matplotlib widget` still needs the figure
         plt.close(fig)
-    else:
-        plt.show(block=True)  # until the window is closed
 
 
 # ------------------------------------ Keras 1.2 in Keras 3 ------------------------------------
@@ -248,9 +239,9 @@ def keras1_hard_sigmoid(x):
 
 @keras.saving.register_keras_serializable("stateful_lstm")
 def keras1_tanh(x):
-    """The hyperbolic tangent with the gradient that Keras 1.2 computes for large x, too.
+    """The hyperbolic tangent with the gradient of Keras 1.2, computed in float64.
 
-    From about 7.9 on, XLA's tanh of a float32 is exactly 1, and its gradient 0. In Keras 1.2 the
+    XLA's tanh of a float32 is exactly 1 from about 7.9 on, and its gradient 0. In Keras 1.2 the
     gradient is 1 - tanh(x) ** 2, 4.8e-7 at x = 8. RMSprop divides a gradient by the root of its
     mean square, so that even such a small gradient makes a step of the usual size.
     """
@@ -268,7 +259,7 @@ class Keras1RMSprop(keras.optimizers.RMSprop):
     """RMSprop with the step of Keras 1.2: rate * g / (sqrt(v) + epsilon) for a gradient g.
 
     v is the running mean of g * g. Keras 3 divides by sqrt(v + epsilon), with an epsilon of 1e-7.
-    There is no momentum, as in Keras 1.2.
+    As in Keras 1.2, there is no `momentum` and no `centered`: they have no effect.
     """
 
     def __init__(self, learning_rate=0.001, rho=0.9, epsilon=1e-8, **settings):
@@ -284,45 +275,35 @@ class Keras1RMSprop(keras.optimizers.RMSprop):
 
 
 def initialize_weights(model):
-    """Initializes LSTM and Dense kernels as Keras 1.2.2 on Theano does, with `np.random`.
+    """Initializes the kernels of LSTM layers and a last Dense layer as Keras 1.2.2 on Theano does.
 
-    Keras 1.2.2 (recurrent.py, initializations.py) draws each gate of an LSTM separately; Keras 3
-    draws all four as one matrix. The LSTM of 1.2.2 documents inner_init="orthogonal", but in
-    its default mode draws the recurrent kernels with `init`, which is Glorot uniform.
-
-    This function changes only kernels whose initializer is Glorot uniform, in the model's own LSTM
-    and Dense layers, not in layers inside other layers.
+    Keras 1.2.2 (recurrent.py, initializations.py) draws the kernels of each gate separately, and
+    the recurrent ones like the others: by default its inner_init="orthogonal" has no effect.
     """
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.LSTM):
-            cell, gates = layer.cell, 4  # input, forget, cell and output gate, side by side
-            kernels = [cell.kernel, cell.recurrent_kernel]
-            initializers = [cell.kernel_initializer, cell.recurrent_initializer]
-        elif isinstance(layer, keras.layers.Dense):
-            kernels, initializers, gates = [layer.kernel], [layer.kernel_initializer], 1
-        else:
-            continue
-        kernels = [
-            kernel
-            for kernel, initializer in zip(kernels, initializers)
-            if isinstance(initializer, keras.initializers.GlorotUniform)
-        ]
-        values = [kernel.numpy() for kernel in kernels]
-        for gate in range(gates):
-            for value in values:
-                block = np.split(value, gates, axis=1)[gate]  # a view, so this fills `value`
-                limit = np.sqrt(6 / sum(block.shape))
-                block[:] = np.random.uniform(-limit, limit, block.shape)
-        for kernel, value in zip(kernels, values):
-            kernel.assign(value)
+    *lstms, dense = model.layers
+    for lstm in lstms:
+        inputs, units = lstm.cell.kernel.shape[0], lstm.units
+        kernels, recurrent_kernels = [], []
+        for _ in range(4):  # input, forget, cell and output gate
+            kernels.append(draw_glorot_uniform(inputs, units))
+            recurrent_kernels.append(draw_glorot_uniform(units, units))
+        lstm.cell.kernel.assign(np.hstack(kernels))
+        lstm.cell.recurrent_kernel.assign(np.hstack(recurrent_kernels))
+    dense.kernel.assign(draw_glorot_uniform(*dense.kernel.shape))
+
+
+def draw_glorot_uniform(rows, columns):
+    """Draws a kernel with `np.random`, so that the same seed gives the weights of Keras 1.2.2."""
+    limit = np.sqrt(6 / (rows + columns))
+    return np.random.uniform(-limit, limit, (rows, columns))
 
 
 # ------------------------------------ Many batches per call ------------------------------------
 
 # Keras calls the compiled model once for each batch of 25 samples, and these calls take most of the
-# time. Here one call gets a stack: 250 batches of samples, an array of shape (250, 25, tsteps, 1),
-# and their targets. The compiled code loops over the batches. Keras's own `steps_per_execution` is
-# not used, because it makes an epoch two to four times slower than this.
+# time. Here one call gets a stack of 500 batches, an array of shape (500, 25, tsteps, 1) and its
+# targets, and the compiled code loops over the batches. With Keras's own `steps_per_execution`, an
+# epoch takes two to four times as long as with this.
 
 
 @keras.saving.register_keras_serializable("stateful_lstm")
@@ -330,8 +311,7 @@ class StatefulSequential(keras.Sequential):
     """A `keras.Sequential` with `reset_states`, as in Keras 1.2, that also takes stacks.
 
     `fit`, `evaluate` and `predict` take arrays (with the batch size of the model) or the stacks of
-    `stack_batches`. A stack is a dict of arrays; the steps below loop over its batches. Anything
-    else is one batch, as usual. As in Keras 1.2, none of these methods resets the states.
+    `stack_batches`, which are dicts. As in Keras 1.2, none of these methods resets the states.
     """
 
     def reset_states(self):
@@ -340,93 +320,65 @@ class StatefulSequential(keras.Sequential):
             if getattr(layer, "stateful", False):
                 layer.reset_state()
 
+    def call(self, inputs, training=None, mask=None):
+        inputs = tf.ensure_shape(inputs, self.input_shape)  # else one row would be used for all 25
+        return super().call(inputs, training=training, mask=mask)
+
     def train_step(self, data):
-        return self.run_and_measure(super().train_step, data)
+        return self.run(super().train_step, data)
 
     def test_step(self, data):
-        return self.run_and_measure(super().test_step, data)
+        return self.run(super().test_step, data)
 
-    def run_and_measure(self, keras_step, data):
+    def run(self, keras_step, data):
         """Runs Keras's step on a batch, or on every batch of a stack; returns the metrics."""
         if not isinstance(data, dict):
             return keras_step(data)
-
-        def run(batch):
-            keras_step(batch)
-            return True  # `map_fn` needs an output
-
-        run_in_order(run, (data["cos"], data["expected_output"]), tf.bool)
+        batches = data["cos"], data["expected_output"]
+        map_in_order(lambda batch: keras_step(batch)["loss"], batches, keras.config.floatx())
         return self.get_metrics_result()
 
     def predict_step(self, data):
         if not isinstance(data, dict):
             return super().predict_step(data)
-        outputs = run_in_order(super().predict_step, data["cos"], self.outputs[0].dtype)
+        outputs = map_in_order(super().predict_step, data["cos"], self.outputs[0].dtype)
         return tf.reshape(outputs, (-1, *self.output_shape[1:]))
 
 
-def run_in_order(function, batches, dtype):
-    """Applies a function to one batch after the other; returns its outputs as one tensor."""
-    return tf.map_fn(function, batches, parallel_iterations=1, fn_output_signature=dtype)
+def map_in_order(step, batches, dtype):
+    """Runs a step on one batch after the other and returns the stacked outputs."""
+    return tf.map_fn(step, batches, parallel_iterations=1, fn_output_signature=dtype)
 
 
-def stack_batches(model, cos, expected_output=None, steps_per_execution=STEPS_PER_EXECUTION):
+def stack_batches(model, cos, expected_output=None, batches_per_stack=500):
     """Returns a `tf.data.Dataset` of stacks, in order, for `fit`, `evaluate` or `predict`.
 
     Takes arrays of shapes (samples, tsteps, 1) and (samples, 1), or those that another model takes
-    and returns; `predict` needs only the first. Raises ValueError for other shapes, for a
-    number of samples that is not a multiple of the batch size, and for values in `cos` that are not
-    finite, which the states would carry into all later predictions.
+    and returns; `predict` needs only the first. Raises ValueError for a model without a fixed batch
+    size, for other shapes, for a number of samples that the batch size does not divide, and for
+    values in `cos` that are not finite: the states would carry them into all later predictions.
     """
-    shapes = {"cos": model.input_shape, "expected_output": model.output_shape}  # of a batch
-    arrays = {"cos": cos}
+    batch_size = model.input_shape[0]
+    if batch_size is None:
+        raise ValueError("the model must have a fixed batch size: keras.Input(batch_shape=...)")
+    arrays = {"cos": (cos, model.input_shape)}
     if expected_output is not None:
-        arrays["expected_output"] = expected_output
+        arrays["expected_output"] = (expected_output, model.output_shape)
+    floatx = keras.config.floatx()  # float32 unless set otherwise
     stacks = {}
-    for name, array in arrays.items():
-        batch_size, *sample_shape = shapes[name]
-        array = np.asarray(array, keras.config.floatx())
-        right_shape = (len(cos), *sample_shape)
+    for name, (array, batch_shape) in arrays.items():
+        array = np.asarray(array, floatx)
+        right_shape = (len(cos), *batch_shape[1:])
         if array.shape != right_shape:
             raise ValueError(f"{name} has the shape {array.shape}: must be {right_shape}")
         check_batch_size("batch_size", batch_size, len(cos))
-        stacks[name] = array.reshape(-1, batch_size, *sample_shape)
+        stacks[name] = array.reshape(-1, *batch_shape)
     if not np.isfinite(stacks["cos"]).all():
-        raise ValueError("cos has values that are not finite")
+        raise ValueError(f"cos has values that are not finite as {floatx}")
     options = tf.data.Options()
     options.autotune.enabled = False  # sometimes doubles the time of an epoch
     dataset = tf.data.Dataset.from_tensor_slices(stacks)
-    return dataset.batch(steps_per_execution).with_options(options)
-
-
-# -------------------------------- Losses that are not finite --------------------------------
-
-
-class RestoreOnNaN(keras.callbacks.Callback):
-    """Ends the training if the loss or a weight is not finite after an epoch.
-
-    Raises FloatingPointError, with weights and optimizer as they were before that epoch, so that
-    training can continue. (Keras's TerminateOnNaN does not restore them.) The states are not
-    restored: call `reset_states` before you continue with `fit`; `train` does so itself.
-    """
-
-    def on_epoch_begin(self, epoch, logs=None):
-        optimizer = self.model.optimizer
-        if not optimizer.built:  # its variables must exist to be saved before the first epoch
-            optimizer.build(self.model.trainable_variables)
-        self.variables = self.model.variables + optimizer.variables
-        self.saved = [variable.numpy() for variable in self.variables]
-
-    def on_epoch_end(self, epoch, logs=None):
-        numbers = [logs["loss"], *self.model.get_weights()]
-        if all(np.isfinite(number).all() for number in numbers):
-            return
-        for variable, value in zip(self.variables, self.saved):
-            variable.assign(value)
-        raise FloatingPointError(
-            f"the loss of this epoch is {logs['loss']}, or a weight is not finite; the weights and "
-            "the optimizer were restored. Are some targets too large or not finite?"
-        )
+    return dataset.batch(batches_per_stack).with_options(options)
 
 
 # ------------------------------------------- Checks -------------------------------------------
@@ -435,15 +387,13 @@ class RestoreOnNaN(keras.callbacks.Callback):
 def check_constants():
     """Raises an error that names the first wrong constant, before anything is computed.
 
-    ValueError for a wrong value, OSError for a PLOT_FILE that cannot be written, ImportError for a
-    matplotlib backend that cannot run.
+    ValueError for a wrong value, ImportError for a matplotlib backend that cannot run.
     """
-    counts = ("TSTEPS", "BATCH_SIZE", "EPOCHS", "LAHEAD", "UNITS", "STEP", "STEPS_PER_EXECUTION")
-    for name in counts:
+    for name in ("TSTEPS", "BATCH_SIZE", "EPOCHS", "LAHEAD", "UNITS", "STEP"):
         value = globals()[name]
-        require(type(value) is int and value >= 1, name, "be a whole number of at least 1")
+        require(type(value) is int and value >= 1, name, "be an integer of at least 1")
     for name in ("X0", "XN"):
-        require(type(globals()[name]) is int, name, "be a whole number")
+        require(type(globals()[name]) is int, name, "be an integer")
     for name in ("AMP", "PERIOD", "K"):
         value = globals()[name]
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -451,45 +401,36 @@ def check_constants():
     require(PERIOD != 0, "PERIOD", "not be 0")
     require(isinstance(STATEFUL, bool), "STATEFUL", "be True or False")
     is_seed = SEED is None or type(SEED) is int and 0 <= SEED < 2**32
-    require(is_seed, "SEED", f"be None or a whole number of at least 0, below {2**32}")
+    require(is_seed, "SEED", f"be None or an integer of at least 0, below {2**32}")
     require(VERBOSE in (0, 1, 2, "auto"), "VERBOSE", 'be 0, 1, 2 or "auto"')
-    is_path = MODEL_FILE is None or isinstance(MODEL_FILE, (str, os.PathLike))
-    require(is_path, "MODEL_FILE", "be None or a file name")
     require(XN > X0, "XN", f"be above X0, {X0}")
     samples = (XN - X0) * STEP
     require(LAHEAD < samples, "LAHEAD", f"be below the number of samples, {samples}")
     check_batch_size("BATCH_SIZE", BATCH_SIZE, samples)
     plt.switch_backend(plt.get_backend())  # raises ImportError for a backend that cannot run
     if PLOT_FILE is not None:
-        check_plot_file()
-
-
-def check_plot_file():
-    """Raises an error if PLOT_FILE cannot be written. Keeps an old plot and leaves no new file."""
-    endings = plt.Figure().canvas.get_supported_filetypes()
-    ending = os.path.splitext(str(PLOT_FILE))[1][1:].lower()
-    must = "be None or a file name that ends with ." + ", .".join(sorted(endings))
-    require(ending in endings, "PLOT_FILE", must)
-    is_new = not os.path.lexists(PLOT_FILE)
-    try:
-        open(PLOT_FILE, "ab").close()
-    except OSError as error:
-        must = f"be a file that can be written ({error})"
-        raise OSError(f"PLOT_FILE = {PLOT_FILE!r}: must {must}") from error
-    if is_new:
-        os.remove(PLOT_FILE)
+        endings = sorted(plt.Figure().canvas.get_supported_filetypes())
+        ending = os.path.splitext(str(PLOT_FILE))[1][1:].lower()
+        must = "be None or a file name that ends with ." + ", .".join(endings)
+        require(ending in endings, "PLOT_FILE", must)
+        can_write = os.access(os.path.dirname(PLOT_FILE) or ".", os.W_OK)
+        require(can_write, "PLOT_FILE", "be in a folder that exists and can be written to")
+    if MODEL_FILE is not None:
+        has_ending = os.path.splitext(str(MODEL_FILE))[1]
+        require(has_ending, "MODEL_FILE", "be None or a file name with an ending, such as .svg")
 
 
 def check_batch_size(name, batch_size, samples):
     """Raises ValueError if a batch size does not divide the samples; names the nearest that do."""
     if samples > 0 and samples % batch_size == 0:
         return
-    smaller = (size for size in range(min(batch_size, samples), 0, -1) if samples % size == 0)
-    larger = (size for size in range(batch_size, samples + 1) if samples % size == 0)
-    nearest = [str(size) for size in (next(smaller, None), next(larger, None)) if size]
+    sizes = [size for size in range(1, samples + 1) if samples % size == 0]
+    smaller = [size for size in sizes if size < batch_size]
+    larger = [size for size in sizes if size > batch_size]
+    nearest = " or ".join(str(size) for size in smaller[-1:] + larger[:1]) or "none"
     raise ValueError(
         f"{name} = {batch_size}: must divide the number of samples, {samples}; the nearest sizes "
-        f"that do: {' or '.join(nearest) or 'none'}"
+        f"that do: {nearest}"
     )
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 
 import stateful_lstm as program
-from losses import set_back
 from stateful_lstm import keras
 
 SCRIPT = Path(program.__file__)
@@ -21,13 +20,26 @@ def new_model(batch_size=25, tsteps=1, units=50, stateful=True):
     return model
 
 
-def small_model(*layers, loss="mse", optimizer="rmsprop", **settings):
+def set_back(model, new):
+    """Sets the weights, the optimizer and the states of a used model to those of a new one."""
+    for each in (model, new):
+        each.optimizer.build(each.trainable_variables)
+    variables = zip(model.variables, new.variables, strict=True)
+    averages = zip(model.optimizer.variables, new.optimizer.variables, strict=True)
+    for variable, value in [*variables, *averages]:
+        variable.assign(value)
+    program.StatefulSequential.reset_states(model)
+
+
+def small_model(*layers):
     """Returns a compiled model of a small LSTM, the layers and a Dense layer, for batches of 25."""
-    gates = program.keras1_hard_sigmoid
-    lstm = keras.layers.LSTM(2, stateful=True, recurrent_activation=gates)
+    activations = dict(
+        activation=program.keras1_tanh, recurrent_activation=program.keras1_hard_sigmoid
+    )
+    lstm = keras.layers.LSTM(2, stateful=True, **activations)
     layers = [keras.Input(batch_shape=(25, 1, 1)), lstm, *layers, keras.layers.Dense(1)]
     model = program.StatefulSequential(layers)
-    model.compile(loss=loss, optimizer=optimizer, **settings)
+    model.compile(loss="mse", optimizer=program.Keras1RMSprop())
     return model
 
 
@@ -35,14 +47,3 @@ def series(samples=250, **settings):
     """Returns a short series and its targets."""
     cos = program.gen_cosine_amp(xn=samples, **settings)
     return cos, program.gen_expected_output(cos)
-
-
-def values(model):
-    """Returns copies of the weights and of all other variables of a model and its optimizer."""
-    return [variable.numpy() for variable in model.variables + model.optimizer.variables]
-
-
-def assert_equal(ones, others):
-    """Asserts that two lists of arrays are equal to the last bit."""
-    for one, other in zip(ones, others, strict=True):
-        np.testing.assert_array_equal(one, other)

@@ -86,34 +86,6 @@ def test_rmsprop_makes_the_steps_of_keras_1_in_float32(epsilon):
     np.testing.assert_allclose(weights.numpy(), p, rtol=3e-7)
 
 
-def test_only_glorot_uniform_kernels_of_lstm_and_dense_layers_are_initialized():
-    glorot = keras.initializers.GlorotUniform()
-    model = program.StatefulSequential([
-        keras.Input(batch_shape=(25, 1, 1)),
-        keras.layers.LSTM(4, return_sequences=True, name="orthogonal"),
-        keras.layers.GRU(4, return_sequences=True, name="gru"),
-        keras.layers.LSTM(4, kernel_initializer="ones", recurrent_initializer=glorot, name="ones"),
-        keras.layers.Dense(4, kernel_initializer="zeros", name="zeros"),
-        keras.layers.Dense(3, name="last"),
-    ])
-    before = model.get_weights()
-    np.random.seed(3)
-    program.initialize_weights(model)
-    next_number = np.random.uniform()
-    changed = []
-    for weight, value in zip(model.weights, before, strict=True):
-        if not np.array_equal(weight, value):
-            changed.append("/".join(weight.path.split("/")[1:]))
-    assert changed == [
-        "orthogonal/lstm_cell/kernel",
-        "ones/lstm_cell/recurrent_kernel",
-        "last/kernel",
-    ]
-    np.random.seed(3)
-    np.random.uniform(size=4 * (1 * 4) + 4 * (4 * 4) + 4 * 3)  # what these three kernels take
-    assert next_number == np.random.uniform()
-
-
 @pytest.mark.parametrize("tsteps, unroll", [(1, True), (2, False)])
 def test_only_a_single_time_step_is_unrolled(tsteps, unroll):
     model = build_model(tsteps=tsteps)

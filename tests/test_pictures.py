@@ -15,41 +15,36 @@ from helpers import series, small_model
 needs_graphviz = pytest.mark.skipif(not shutil.which("dot"), reason="needs Graphviz")
 
 
-def test_main_plots_expected_above_predicted_on_the_same_scale(run_main, monkeypatch):
-    saved = []
-    monkeypatch.setattr(plt.Figure, "savefig", lambda fig, *_, **settings: saved.append(fig))
-    run_main()
-    top, bottom = saved[-1].axes
+def test_expected_is_plotted_above_predicted_on_the_same_scale(monkeypatch):
+    shown = []
+    monkeypatch.setattr(plt, "show", lambda block: shown.append(plt.gcf()))
+    _, expected_output = series()
+    program.plot_results(expected_output, expected_output / 2, path=None)
+    top, bottom = shown[0].axes
     assert (top.get_title(), bottom.get_title()) == ("Expected", "Predicted")
     assert top.get_position().y0 > bottom.get_position().y1
+    np.testing.assert_array_equal(top.lines[0].get_ydata(), expected_output[:, 0])
+    np.testing.assert_array_equal(bottom.lines[0].get_ydata(), expected_output[:, 0] / 2)
     assert top.get_ylim() == bottom.get_ylim()
     top.set_xlim(10, 20)  # as a user zooms in
     assert bottom.get_xlim() == (10, 20)
-    _, expected_output = series()
-    np.testing.assert_array_equal(top.lines[0].get_ydata(), expected_output[:, 0])
-    assert len(bottom.lines[0].get_ydata()) == 250
     for ax in (top, bottom):
         assert (ax.get_xlabel(), ax.get_ylabel()) == ("sample", "value")
 
 
-WINDOW = "window, block=True\n"
-
-
-@pytest.mark.parametrize(
-    "backend, window", [("agg", ""), ("PDF", ""), ("tkagg", WINDOW), ("inline", WINDOW)]
-)
+@pytest.mark.parametrize("interactive", [False, True])
 @pytest.mark.parametrize("path, line", [("plot.png", "Plot: plot.png\n"), (None, "")])
-def test_a_window_is_shown_only_where_there_is_a_screen_and_after_the_file_is_written(
-    monkeypatch, tmp_path, capsys, backend, window, path, line
+def test_the_plot_is_shown_after_its_file_is_written_and_kept_only_where_it_is_interactive(
+    monkeypatch, tmp_path, capsys, interactive, path, line
 ):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(plt, "get_backend", lambda: backend)
-    monkeypatch.setattr(plt, "show", lambda block: print(f"window, block={block}"))
+    monkeypatch.setattr(plt, "isinteractive", lambda: interactive)  # as with `%matplotlib widget`
+    monkeypatch.setattr(plt, "show", lambda block: print(f"show(block={block})"))
     program.plot_results(np.zeros((9, 1)), np.zeros((9, 1)), path)
     figures = plt.get_fignums()
     plt.close("all")
-    assert capsys.readouterr().out == line + window
-    assert bool(figures) == bool(window)  # a figure that is not shown is closed
+    assert capsys.readouterr().out == line + "show(block=True)\n"
+    assert bool(figures) == interactive
     assert os.listdir() == ([path] if path else [])
 
 

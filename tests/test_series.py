@@ -27,9 +27,11 @@ def test_a_sample_is_a_window_that_ends_with_its_latest_value():
     np.testing.assert_array_equal(windows[99, :, 0], values[-3:])
 
 
-@pytest.mark.parametrize("lahead, expected", [(1, [1, 2, 3, 4, 5, 0]), (3, [2, 3, 4, 0, 0, 0])])
+@pytest.mark.parametrize(
+    "lahead, expected", [(1, [1, 4, 9, 16, 25, 0]), (3, [14 / 3, 29 / 3, 50 / 3, 0, 0, 0])]
+)
 def test_a_target_is_the_mean_of_the_next_values_or_0_at_the_end(lahead, expected):
-    windows = np.arange(12.0).reshape(6, 2, 1) / 2
-    windows[:, 1, 0] = np.arange(6)  # the latest value of each
+    windows = np.full((6, 2, 2), 99.0)
+    windows[:, -1, 0] = np.arange(6) ** 2  # the latest value of each, of the first feature
     targets = program.gen_expected_output(windows, lahead)
-    np.testing.assert_array_equal(targets, np.reshape(expected, (6, 1)))
+    np.testing.assert_allclose(targets, np.reshape(expected, (6, 1)))
