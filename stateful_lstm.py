@@ -2,8 +2,8 @@
 
 An LSTM layer has a state, which it computes from the values it has read so far: two arrays of shape
 (batch size, units), its latest output and its memory (`model.layers[0].states`). A batch has 25
-rows, 0 to 24, with one sample in each, and each row has a row of its own in these arrays. A stateful
-layer keeps its state: row j of the next batch continues where row j of this batch ended. The
+rows, 0 to 24: one sample in each. Row j of a batch has row j of these arrays. A stateful layer
+keeps them between batches: row j of the next batch continues where row j of this one ended. The
 comments in `train` say what that means for this series.
 
 The program generates a series, trains two stateful LSTM layers to predict the next value, prints
@@ -39,7 +39,7 @@ AMP = 100  # amplitude of the cosine at x = 0
 PERIOD = 1000  # period of the cosine, in x
 X0 = 0  # x of the first sample
 XN = 50000  # the samples end before this x, if STEP is 1
-STEP = 1  # distance in x between samples; their number is (XN - X0) * STEP, a slip of the post
+STEP = 1  # distance in x between samples; by a slip of the post, they are (XN - X0) * STEP
 K = 0.0001  # rate of the exponential decay, per x
 VERBOSE = 1 if sys.stdout.isatty() else 2  # progress: 0 none, 1 a bar, 2 a line per epoch
 PLOT_FILE = "stateful_lstm.png"  # plot of the result, overwritten by each run; None: no file
@@ -97,9 +97,9 @@ def gen_cosine_amp(amp=AMP, period=PERIOD, x0=X0, xn=XN, step=STEP, k=K, tsteps=
 def gen_expected_output(cos, lahead=LAHEAD):
     """Returns the targets: the mean of the `lahead` values that follow each sample.
 
-    Takes an array of shape (samples, tsteps, 1) and returns one of shape (samples, 1). Of several
-    features, it takes the first. The last `lahead` samples have too few values after them; their
-    target is 0, as in the post.
+    Takes an array of shape (samples, tsteps, 1) and returns one of shape (samples, 1). If there are
+    several features, it uses the first. The last `lahead` samples have too few values after them;
+    their target is 0, as in the post.
     """
     values = cos[:, -1, 0]
     next_values = np.lib.stride_tricks.sliding_window_view(values[1:], lahead)
@@ -149,7 +149,7 @@ def train(model, cos, expected_output, epochs=EPOCHS, verbose=VERBOSE):
     # 500 batches per call, which is faster: see "Many batches per call".
     stacks = stack_batches(model, cos, expected_output)  # samples and targets
     losses = []
-    model.reset_states()  # an earlier prediction may have left states
+    model.reset_states()  # an earlier prediction may have left other states
     for i in range(epochs):
         if verbose:
             print("Epoch", i, "/", epochs)  # counted from 0, as in the post
@@ -192,11 +192,11 @@ def predict(model, cos, verbose=VERBOSE):
 def print_mse(cos, expected_output, predicted_output, lahead=LAHEAD):
     """Prints the mean squared errors (MSE) of the predictions and of "no change".
 
-    "No change" predicts the latest value of each sample (of several features, the first). On the
-    series of the post it is far better than the network: neighbouring values are almost equal. Both
-    leave out the last `lahead` samples, which have no target. Takes arrays of shapes
-    (samples, tsteps, 1), (samples, 1) and (samples, 1). Raises ValueError if targets or predictions
-    have another shape.
+    "No change" predicts the latest value of each sample (of the first feature, if there are
+    several). On the series of the post its error is far smaller than that of the network, because
+    neighbouring values are almost equal. Both leave out the last `lahead` samples, which have no
+    target. Takes arrays of shapes (samples, tsteps, 1), (samples, 1) and (samples, 1). Raises
+    ValueError if targets or predictions have another shape.
     """
     arrays = {"expected_output": expected_output, "predicted_output": predicted_output}
     for name, array in arrays.items():
@@ -207,7 +207,7 @@ def print_mse(cos, expected_output, predicted_output, lahead=LAHEAD):
     mse_of_no_change = np.mean((cos[:-lahead, -1, :1] - expected) ** 2)
     print("MSE of the prediction:", mse)
     print('MSE of "no change", the latest value:', mse_of_no_change)
-    print(f"(over the first {len(expected)} of {len(cos)} samples; the rest has no target)")
+    print(f"(over the first {len(expected)} of {len(cos)} samples; the others have no target)")
 
 
 def plot_results(expected_output, predicted_output, path=PLOT_FILE):
@@ -246,7 +246,7 @@ def keras1_tanh(x):
     mean square, so that even such a small gradient makes a step of the usual size.
     """
 
-    @keras.ops.custom_gradient  # inside, because Keras cannot save a decorated function
+    @keras.ops.custom_gradient  # Keras cannot save what this returns, but the function around it
     def tanh(x):
         y = keras.ops.cast(keras.ops.tanh(keras.ops.cast(x, "float64")), x.dtype)
         return y, lambda gradient: gradient * (1 - y * y)
@@ -321,7 +321,7 @@ class StatefulSequential(keras.Sequential):
                 layer.reset_state()
 
     def call(self, inputs, training=None, mask=None):
-        inputs = tf.ensure_shape(inputs, self.input_shape)  # else one row would be used for all 25
+        inputs = tf.ensure_shape(inputs, self.input_shape)  # else a single row is copied to all
         return super().call(inputs, training=training, mask=mask)
 
     def train_step(self, data):

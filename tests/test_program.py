@@ -42,7 +42,7 @@ def test_both_mses_leave_out_the_samples_that_have_no_target(capsys, lahead):
     assert capsys.readouterr().out == (
         "MSE of the prediction: 4.0\n"
         f'MSE of "no change", the latest value: {no_change}\n'
-        f"(over the first {50 - lahead} of 50 samples; the rest has no target)\n"
+        f"(over the first {50 - lahead} of 50 samples; the others have no target)\n"
     )
 
 
