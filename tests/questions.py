@@ -1,14 +1,18 @@
-"""Measures what the README answers students with: python tests/questions.py [state] [tsteps]
+"""Measures what the README answers with: python tests/questions.py [state] [tsteps] [own]
 
-Both take a few minutes on two cores; the progress is shown on stderr.
+All three take about half an hour on two cores; the progress is shown on stderr.
 """
 
+import contextlib
+import io
+import os
+import re
 import sys
 
 import numpy as np
 
 from benchmark import seconds
-from losses import RECORDED, SEEDS, interval, print_table, program, run_parts, train_all
+from losses import HERE, RECORDED, SEEDS, interval, print_table, program, run_parts, train_all
 
 
 def spread(values):
@@ -24,14 +28,24 @@ def mse(model, cos):
 
 
 def state_table():
-    """Prints what the state changes: 32 seeds with and without it."""
-    run = dict(seeds=SEEDS, epochs=25, look=mse)
-    runs = train_all([dict(run, stateful=True), dict(run, stateful=False)])
-    mses, stateless_mses = [np.array(seen) for _, seen in runs]
-    cells = [spread(mses), spread(stateless_mses), interval(mses / stateless_mses)]
-    heading = ["32 seeds, median (range)", "`STATEFUL = True`", "`STATEFUL = False`"]
-    heading += ["mean ratio (95 % interval)"]
-    print_table(heading, ["MSE of the prediction", *cells])
+    """Prints what the state and the order of the samples change, on the post's series and a sine."""
+    sine = dict(amp=1, period=100, k=0)
+    rows = {}
+    for name, series in {"the post's series": {}, "a sine of period 100": sine}.items():
+        runs = [
+            dict(seeds=SEEDS, epochs=25, series=series, look=mse, stateful=stateful, shuffle=shuffle)
+            for stateful in (True, False)
+            for shuffle in (False, True)
+        ]
+        mses = [np.array(seen) for _, seen in train_all(runs)]
+        cos = program.gen_cosine_amp(**series)
+        no_change = np.mean((cos[1:] - cos[:-1]) ** 2)
+        rows[name] = [*map(spread, mses), f"{no_change:.3g}"]
+        ratio = interval(mses[0] / mses[3])
+        print(f"{name}, with state in order / without state shuffled: {ratio}")
+    heading = ["MSE of 32 seeds, median (range)", "with state, in order", "with state, shuffled"]
+    heading += ["without state, in order", "without state, shuffled", '"no change"']
+    print_table(heading, *[[name, *cells] for name, cells in rows.items()])
 
 
 def tsteps_table():
@@ -50,5 +64,56 @@ def tsteps_table():
     print_table(heading, *[[tsteps, *cells] for tsteps, cells in rows.items()])
 
 
+def get_series():
+    """Returns the series for the README's recipe; those of statsmodels only if it is installed."""
+    x = np.arange(4050)
+    sine, noise = 20 + 5 * np.sin(x / 19), np.random.default_rng(0).normal(0, 0.3, 4050)
+    series = {"the README's": sine + noise, "without noise": sine}
+    series["with a second sine"] = sine + 2 * np.sin(x / 5)
+    try:
+        from statsmodels import datasets
+    except ImportError:
+        return series
+    series["sunspots"] = datasets.sunspots.load_pandas().data["SUNACTIVITY"].to_numpy()
+    months = datasets.elnino.load_pandas().data.iloc[:, 1:].to_numpy().ravel()
+    series["El Nino"] = months[np.isfinite(months)]
+    series["CO2, differences"] = np.diff(datasets.co2.load_pandas().data["co2"].interpolate())
+    return series
+
+
+def run_recipe(values, seed, constant_rate):
+    """Runs the README's snippets 1 to 4; returns its MSE and that of its forecast, as ratios."""
+    with open(os.path.join(os.path.dirname(HERE), "README.md"), encoding="utf-8") as file:
+        section = file.read().split("\n## Your own series\n")[1]
+    code = "\n".join(re.findall(r"(?s)```python\n(.*?)```", section)[:4])
+    code = re.sub("(?m)^values = .*", "", code).replace("seed(1)", f"seed({seed})")
+    if constant_rate:
+        code = code.replace("[(1e-4, 20000), (1e-5, 10000)]", "[(1e-4, 30000)]")
+    names = dict(np=np, stateful_lstm=program, keras=program.keras, plt=program.plt, values=values)
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(code, names)
+    mse, no_change, of_forecast, of_last_value = map(
+        float, re.findall("MSE.*: (.*)", printed.getvalue())
+    )
+    return mse / no_change, of_forecast / of_last_value
+
+
+def own_series_table():
+    """Prints what the README's recipe gives on its series and on those it was not made for."""
+    rows = []
+    for name, values in get_series().items():
+        results = {}
+        for constant_rate in (False, True):
+            results[constant_rate] = [run_recipe(values, seed, constant_rate) for seed in (1, 2, 3)]
+        mses, forecasts = zip(*results[False])
+        constant_mses, _ = zip(*results[True])
+        columns = (mses, constant_mses, forecasts)
+        rows.append([name, *[", ".join(f"{n:.2g}" for n in column) for column in columns]])
+        print("...", *rows[-1], file=sys.stderr, flush=True)
+    heading = ["series, seeds 1 to 3", 'MSE / "no change"', "with the rate 1e-4 throughout"]
+    print_table([*heading, "MSE of the forecast / last value repeated"], *rows)
+
+
 if __name__ == "__main__":
-    run_parts(dict(state=state_table, tsteps=tsteps_table), sys.argv[1:])
+    run_parts(dict(state=state_table, tsteps=tsteps_table, own=own_series_table), sys.argv[1:])

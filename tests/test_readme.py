@@ -5,6 +5,7 @@ from functools import partial
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pytest
 
 import stateful_lstm as program
 from helpers import SCRIPT, new_model
@@ -12,36 +13,52 @@ from helpers import SCRIPT, new_model
 README = SCRIPT.with_name("README.md").read_text(encoding="utf-8")
 
 
-def test_the_python_snippets_run_one_after_the_other(monkeypatch, tmp_path, capsys):
+def get_snippets(section):
+    """Returns the code of a section of the README."""
+    text = README.split(f"\n## {section}\n")[1].split("\n## ")[0]
+    return re.findall(r"(?s)```python\n(.*?)```", text)
+
+
+@pytest.fixture
+def short_program(monkeypatch, tmp_path):
+    """The program with a short series and two epochs unless told otherwise, in an empty folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(program, "gen_cosine_amp", partial(program.gen_cosine_amp, xn=250))
-    monkeypatch.setattr(program, "train", partial(program.train, epochs=2, verbose=0))
+    monkeypatch.setattr(program, "train", partial(program.train, epochs=2, verbose=2))
     monkeypatch.setattr(program, "build_model", new_model)
-    snippets = re.findall(r"(?s)```python\n(.*?)```", README)
-    names = {}
-    exec("\n".join(snippets), names)
+    yield
     plt.close("all")
-    assert re.findall("Epoch .*", capsys.readouterr().out) == [
-        *["Epoch 0 / 2", "Epoch 1 / 2"] * 3,  # the program's model and two with another series
-        *["Epoch 0 / 3", "Epoch 1 / 3", "Epoch 2 / 3"],
-        *["Epoch 1/3", "Epoch 2/3", "Epoch 3/3"],
-        *["Epoch 0 / 2", "Epoch 1 / 2"],  # before the rest
-    ]
-    assert len(names["predicted_rest"]) == 50 and len(names["forecast"]) == 100
-    written = {path.name for path in tmp_path.iterdir()}
-    assert written == {"stateful_lstm.png", "model.keras", "best.keras"}
 
 
-def test_your_own_series_becomes_windows_and_whole_batches(monkeypatch):
-    monkeypatch.setattr(program, "train", lambda *arrays, epochs: None)
-    snippet = README.split("**Your own series**")[1].split("```")[1]
-    snippet = snippet.replace("tsteps, batch_size = 1, 25", "tsteps, batch_size = 20, 50")
-    names = dict(np=np, stateful_lstm=program)
-    exec(snippet.removeprefix("python\n"), names)
-    assert names["my_cos"].shape == (950, 20, 1)
-    latest = names["series"][19:970]  # the last values of the windows, and one more
-    np.testing.assert_array_equal(names["my_cos"][:, -1, 0], latest[:-1])
-    np.testing.assert_array_equal(names["my_expected_output"][:-1, 0], latest[1:-1])
+def test_the_snippets_for_a_notebook_run_one_after_the_other(short_program, tmp_path, capsys):
+    exec("\n".join(get_snippets("In a notebook or your own program")), {})
+    epochs = re.findall("Epoch . / .", capsys.readouterr().out)
+    assert epochs == [*["Epoch 0 / 2", "Epoch 1 / 2"], *[f"Epoch {i} / 3" for i in range(3)]]
+    assert {path.name for path in tmp_path.iterdir()} == {"stateful_lstm.png", "model.keras"}
+
+
+@pytest.mark.parametrize("tsteps", [1, 4])
+def test_your_own_series_becomes_samples_and_the_values_after_them(tsteps):
+    first, *_ = get_snippets("Your own series")
+    names = dict(np=np)
+    exec(first.replace("tsteps = 1", f"tsteps = {tsteps}"), names)
+    x, y, k, scaled = [names[name] for name in ("x", "y", "k", "scaled")]
+    assert x.shape == (4000 - tsteps, tsteps, 1) and y.shape == (4000 - tsteps, 1)
+    np.testing.assert_array_equal(x[7, :, 0], scaled[7 : 7 + tsteps])
+    np.testing.assert_array_equal(y[:, 0], scaled[tsteps:])
+    assert y[k - 1, 0] == scaled[names["n"] - 1]  # the last target of the first part
+    assert abs(scaled[: names["n"]].mean()) < 1e-9
+
+
+def test_your_own_series_is_predicted_better_than_by_no_change(short_program, capsys):
+    names = dict(np=np, plt=plt, stateful_lstm=program, keras=program.keras)
+    exec("\n".join(get_snippets("Your own series")), names)
+    printed = capsys.readouterr().out
+    mse, no_change, of_forecast, of_last_value = map(float, re.findall("MSE.*: (.*)", printed))
+    assert mse < 0.7 * no_change
+    assert of_forecast < 0.1 * of_last_value
+    assert len(names["predicted"]) == 800 and len(names["forecast"]) == 50
+    assert "Epoch 3/3" in printed and "val_loss" in printed
 
 
 def test_the_links_between_the_documents_lead_somewhere():
@@ -56,6 +73,11 @@ def test_the_links_between_the_documents_lead_somewhere():
                 headings = re.findall(r"(?m)^#+ (.*)$", linked.read_text(encoding="utf-8"))
                 anchors = [re.sub("[^a-z0-9 -]", "", h.lower()).replace(" ", "-") for h in headings]
                 assert anchor in anchors, target
+
+
+def test_continuous_integration_runs_the_test_command():
+    [command] = re.findall("(?m)^    (.*bin/pytest .*)$", README)
+    assert command in (SCRIPT.parent / ".ci" / "run").read_text().splitlines()
 
 
 def test_every_constant_is_named():
