@@ -133,7 +133,7 @@ def convert_layer(layer):
 
 
 def convert_weights(model):
-    """Returns the weights of a Sequential in the order of Keras 3, for its `set_weights`."""
+    """Returns the weights of a model, layer by layer, in the order of Keras 3."""
     return [array for layer in model.layers for array in convert_layer(layer)]
 
 

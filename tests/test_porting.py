@@ -1,5 +1,6 @@
 """What PORTING.md says, against formulas of Keras 1.2.2 in NumPy. Its snippets are run here."""
 
+import functools
 import re
 from pathlib import Path
 
@@ -10,13 +11,25 @@ import tensorflow as tf
 import stateful_lstm as program
 from stateful_lstm import keras, keras1_hard_sigmoid
 
-HERE = Path(__file__).parent
-SNIPPETS = {}
-exec("\n".join(re.findall(r"(?s)```python\n(.*?)```", (HERE / "PORTING.md").read_text())), SNIPPETS)
+# A newer Keras may have mended what a row says: its test then reports that, and does not fail.
+MEASURED = (3, 15, 1)  # the newest Keras that PORTING.md was measured with
+version = tuple(int(number) for number in re.findall(r"\d+", keras.__version__)[:3])
+reason = f"PORTING.md was not measured with Keras {keras.__version__}: look at the row of this test"
+pytestmark = pytest.mark.xfail(version > MEASURED, reason=reason, strict=False)
 
+HERE = Path(__file__).parent
 layers, optimizers, ops = keras.layers, keras.optimizers, keras.ops
 GRADIENTS = np.array([1e-9, 1e-4, 1.0, 100.0])
 MENDED = "this Keras has mended the gradient of Embedding: take its row out of PORTING.md"
+
+
+@functools.cache
+def run_snippets():
+    """Returns the names that the code of PORTING.md defines."""
+    names = {}
+    snippets = re.findall(r"(?s)```python\n(.*?)```", (HERE / "PORTING.md").read_text())
+    exec("\n".join(snippets), names)
+    return names
 
 
 def hard_sigmoid(x):
@@ -81,14 +94,29 @@ def test_a_gru_resets_after_the_product_by_default():
 
 
 def test_a_seed_draws_the_gates_one_by_one():
+    gates = run_snippets()["gates"]
     model = keras.Sequential([keras.Input((1, 2)), layers.LSTM(3), layers.Dense(1)])
     np.random.seed(5)
     program.initialize_weights(model)
     np.random.seed(5)
-    for kernel, drawn in zip(model.get_weights(), SNIPPETS["gates"](2, 3, 4)):
+    for kernel, drawn in zip(model.get_weights(), gates(2, 3, 4)):
         np.testing.assert_array_equal(kernel, np.float32(drawn))
-    for name in ("gru", "lstm"):
-        assert len({len(array.T) for array in SNIPPETS[name]}) == 1  # as many columns in each
+
+
+def test_the_weights_drawn_from_a_seed_fit_the_model():
+    weights = run_snippets()["weights"]
+    model = keras.Sequential([
+        keras.Input((5,)),
+        layers.Embedding(40, 16),
+        layers.LSTM(8, return_sequences=True),
+        layers.Bidirectional(layers.GRU(20, reset_after=False, return_sequences=True)),
+        layers.SimpleRNN(9),
+        layers.Dropout(0.3),
+        layers.Dense(3),
+    ])
+    model.set_weights(weights)  # an error if a shape differs
+    recurrent_kernel = weights[-4]
+    np.testing.assert_allclose(recurrent_kernel @ recurrent_kernel.T, 1.21 * np.eye(9), atol=1e-9)
 
 
 def test_what_is_unchanged_starts_as_before():
@@ -132,7 +160,7 @@ def test_an_embedding_moves_repeated_tokens_too_far_without_a_dense_gradient(new
 
 
 def test_an_optimizer_can_make_the_gradient_of_an_embedding_dense():
-    adam = SNIPPETS["DenseAdam"](0.01, epsilon=1e-8)
+    adam = run_snippets()["DenseAdam"](0.01, epsilon=1e-8)
     assert train_embedding(adam) == pytest.approx(-0.01, rel=1e-3)
 
 
@@ -187,11 +215,27 @@ def test_hard_sigmoid_has_another_slope():
     assert layers.Activation(keras1_hard_sigmoid)(x).numpy() == pytest.approx(hard_sigmoid(x))
 
 
-def test_the_gradient_of_relu_at_0_is_0():
-    x = tf.Variable([0.0])
-    with tf.GradientTape() as tape:
-        y = keras.activations.relu(x)
-    assert tape.gradient(y, x).numpy() == [0]  # Theano's is 0.5
+def test_the_gradient_of_relu_at_0_is_0_and_half_the_sum_with_the_absolute_value_restores_it():
+    def differentiate(activation):
+        x = tf.Variable([-2.0, 0.0, 2.0])
+        with tf.GradientTape() as tape:
+            y = activation(x)
+        return y.numpy().tolist(), tape.gradient(y, x).numpy().tolist()
+
+    [restored] = re.findall("`activation=(lambda .*?)`", (HERE / "PORTING.md").read_text())
+    assert differentiate(keras.activations.relu) == ([0, 0, 2], [0, 0, 1])
+    assert differentiate(eval(restored, dict(ops=ops))) == ([0, 0, 2], [0, 0.5, 1])  # Theano's
+
+
+def test_the_gradient_of_tanh_under_xla_is_0_for_large_inputs():
+    @tf.function(jit_compile=True)
+    def differentiate(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = keras.activations.tanh(x)
+        return tape.gradient(y, x)
+
+    assert differentiate(tf.constant([8.0])).numpy() == [0]  # Theano's is 4.8e-7
 
 
 class Unmasked(layers.BatchNormalization):
@@ -242,26 +286,14 @@ def test_adam_has_its_epsilon_outside_the_root_as_before():
     assert wrong[0] / p[0] > 5  # the 1e-16 of this program's RMSprop would be wrong here
 
 
-def test_an_rmsprop_of_epsilon_1e_16_is_exact_where_gradients_are_large():
-    p, v, g = 0, 0, GRADIENTS
-    for _ in range(3):
-        v = 0.9 * v + 0.1 * g**2
-        p = p - 0.01 * g / (np.sqrt(v) + 1e-8)
-    steps = steps_of(optimizers.RMSprop(0.01, epsilon=1e-16))
-    np.testing.assert_allclose(steps[1:], p[1:], rtol=1e-3)
-    assert 1 < steps[0] / p[0] < 1.42  # at most the root of 2, where v is 1e-16
-
-
 @pytest.mark.parametrize("decay", [0.0, 0.1])
 def test_keras1_rmsprop_is_exact(decay):
     p, v, g = 0, 0, GRADIENTS
     for t in range(10):
         v = 0.9 * v + 0.1 * g**2
         p = p - 0.01 / (1 + decay * t) * g / (np.sqrt(v) + 1e-8)
-    optimizer = SNIPPETS["Keras1RMSprop"](0.01)
-    if decay:
-        kinds = (SNIPPETS["Decay"], SNIPPETS["Keras1RMSprop"])
-        optimizer = type("DecayingRMSprop", kinds, dict(decay=decay))(0.01)
+    kinds = (run_snippets()["Decay"], program.Keras1RMSprop)
+    optimizer = type("DecayingRMSprop", kinds, {})(0.01, decay=decay)
     np.testing.assert_allclose(steps_of(optimizer, 10), p, rtol=1e-6)
 
 
@@ -270,7 +302,7 @@ def test_keras1_adagrad_is_exact():
     for _ in range(10):
         v = v + g**2
         p = p - 0.01 * g / (np.sqrt(v) + 1e-8)
-    optimizer = SNIPPETS["Keras1Adagrad"](0.01, initial_accumulator_value=0)
+    optimizer = run_snippets()["Keras1Adagrad"]()
     np.testing.assert_allclose(steps_of(optimizer, 10), p, rtol=1e-6)
     assert float(optimizers.Adagrad().learning_rate) == pytest.approx(0.001)
 
@@ -335,14 +367,14 @@ def test_decay_is_ignored_and_a_subclass_restores_it():
         m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
         rate = 0.01 / (1 + 1e-3 * (t - 1)) * np.sqrt(1 - 0.999**t) / (1 - 0.9**t)
         p = p - rate * m / (np.sqrt(v) + 1e-8)
-    steps = steps_of(SNIPPETS["DecayingAdam"](0.01, epsilon=1e-8))
+    steps = steps_of(run_snippets()["DecayingAdam"](0.01, epsilon=1e-8, decay=1e-3))
     np.testing.assert_allclose(steps[1:], p[1:], rtol=1e-5)
 
 
 def test_a_decaying_optimizer_works_beside_a_scheduler_but_a_schedule_does_not():
     x = np.ones((4, 1))
     scheduler = keras.callbacks.LearningRateScheduler(lambda epoch: 0.5 / 2**epoch)
-    build_identity(optimizer=SNIPPETS["DecayingAdam"]()).fit(x, x, verbose=0, callbacks=[scheduler])
+    build_identity(optimizer=run_snippets()["DecayingAdam"]()).fit(x, x, verbose=0, callbacks=[scheduler])
     schedule = optimizers.schedules.InverseTimeDecay(0.5, 1, 0.1)
     with pytest.raises(TypeError, match="not settable"):
         model = build_identity(optimizer=optimizers.SGD(schedule))
@@ -372,20 +404,64 @@ def test_the_loss_of_an_epoch_is_weighted_by_the_sizes_of_its_batches():
 
 
 def test_samples_of_weight_0_count_in_the_mean():
-    x, weights = np.array([[1.0], [2], [3], [4]]), np.array([1.0, 0, 2, 0])
+    x, weights = np.array([[1.0], [2], [3], [4]]), np.array([1.0, 0, 2, 3])
     weighted = np.mean(x[:, 0] ** 2 * weights)
     loss = build_identity().evaluate(x, 0 * x, sample_weight=weights, verbose=0)
     assert loss == pytest.approx(weighted)
-    restored = build_identity().evaluate(x, 0 * x, sample_weight=weights * 4 / 2, verbose=0)
-    assert restored == pytest.approx(weighted / np.mean(weights != 0))  # Keras 1.2.2
+    batches = run_snippets()["Keras1Batches"](3, x, 0 * x, weights)  # of 3 samples and of 1
+    keras1 = (np.mean(x[:3, 0] ** 2 * weights[:3]) / (2 / 3) * 3 + x[3, 0] ** 2 * 3) / 4
+    assert build_identity().evaluate(batches, verbose=0) == pytest.approx(keras1)
 
 
-def test_class_weight_does_not_weight_the_validation_split():
-    x, y = np.full((10, 1), 0.3), np.array([0, 1] * 5)
-    model = build_identity(loss="binary_crossentropy")
-    fit = dict(validation_split=0.4, class_weight={0: 1.0, 1: 10.0}, verbose=0)
-    losses = -np.log([0.7, 0.3] * 2)
-    assert model.fit(x, y, **fit).history["val_loss"][0] == pytest.approx(np.mean(losses))
+def test_the_index_of_batches_is_shuffled_again_before_each_epoch():
+    x, seen = np.arange(7.0)[:, np.newaxis], []
+    batches = run_snippets()["Keras1Batches"](3, x, x)
+    shuffle = keras.callbacks.LambdaCallback(on_epoch_begin=batches.shuffle)
+
+    class Record(layers.Layer):
+        def call(self, inputs):
+            tf.py_function(lambda batch: seen.extend(batch.numpy()[:, 0]), [inputs], [])
+            return inputs
+
+    model = keras.Sequential([keras.Input((1,)), Record()])
+    model.compile("sgd", "mse", run_eagerly=True)
+    np.random.seed(3)
+    model.fit(batches, epochs=2, shuffle=False, verbose=0, callbacks=[shuffle])
+    np.random.seed(3)
+    index = np.arange(7)
+    expected = []
+    for _ in range(2):
+        np.random.shuffle(index)
+        expected += list(index)
+    assert seen == expected
+
+
+def test_a_mean_is_summed_in_float32_unless_it_is_a_metric_of_float64():
+    mean, exact = [keras.metrics.MeanSquaredError(dtype=dtype) for dtype in (None, "float64")]
+
+    @tf.function
+    def update():
+        for _ in tf.range(20000):
+            mean.update_state([[0.1]], [[0.0]])
+            exact.update_state([[0.1]], [[0.0]])
+
+    update()
+    assert float(exact.result()) == pytest.approx(0.01, rel=1e-7)
+    assert abs(float(mean.result()) / 0.01 - 1) > 1e-6
+
+
+def test_imdb_ignores_nb_words(monkeypatch, tmp_path):
+    reviews = np.array([[1, 900], [2, 901]], dtype=object)
+    np.savez(tmp_path / "imdb.npz", x_train=reviews, y_train=[0, 1], x_test=reviews, y_test=[0, 1])
+    monkeypatch.setattr(
+        "keras.src.datasets.imdb.get_file", lambda *_, **settings: tmp_path / "imdb.npz"
+    )
+
+    def largest(**settings):
+        (x, _), _ = keras.datasets.imdb.load_data(**settings)
+        return max(max(review) for review in x)
+
+    assert largest(nb_words=500) == 903 > 500 > largest(num_words=500)
 
 
 def test_acc_keeps_its_name_and_accuracy_of_several_labels_is_that_of_the_largest():
@@ -408,16 +484,6 @@ def test_a_batch_ends_with_the_mean_loss_of_the_epoch_so_far():
     for k, loss in ((2, 9), (1, 6.5)):
         model.reset_metrics()  # which only Keras 3.12 needs
         assert model.train_on_batch(x[k:], 0 * x[k:]) == pytest.approx(loss)
-
-
-def test_a_metric_that_returns_one_number_counts_each_batch_the_same():
-    def largest(y, p):
-        return ops.max(ops.abs(p - y))
-
-    x = np.array([[1.0], [1], [4]])  # batches of 2 and 1
-    model = build_identity(metrics=[largest])
-    value = model.evaluate(x, 0 * x, batch_size=2, verbose=0)[1]
-    assert value == pytest.approx((1 + 4) / 2)  # in Keras 1.2.2 (2 * 1 + 4) / 3
 
 
 def test_metrics_leave_masked_steps_out():
@@ -469,21 +535,10 @@ def test_reduce_lr_on_plateau_ignores_epsilon_and_reduces_an_epoch_earlier():
     assert rates == [1, 1, 0.5, 0.5]  # in Keras 1.2.2 1, 1, 1, 0.5
 
 
-def test_a_schedule_with_a_second_argument_gets_the_current_rate():
-    schedule = keras.callbacks.LearningRateScheduler(lambda epoch, first=1.0: first * 0.5**epoch)
-    callback = attach(schedule)
-    rates = []
-    for epoch in range(4):
-        callback.on_epoch_begin(epoch)
-        rates.append(float(callback.model.optimizer.learning_rate))
-    assert rates == [1, 1 / 2, 1 / 8, 1 / 64]  # in Keras 1.2.2 1, 1/2, 1/4, 1/8
-
-
-def test_checkpoints_are_counted_from_1(tmp_path):
-    checkpoint = keras.callbacks.ModelCheckpoint(tmp_path / "{epoch}.keras")
-    x = np.ones((1, 1))
-    build_identity().fit(x, x, epochs=2, verbose=0, callbacks=[checkpoint])
-    assert {path.name for path in tmp_path.iterdir()} == {"1.keras", "2.keras"}
+def test_the_validation_split_takes_the_last_samples_before_the_shuffling():
+    x = np.arange(10.0)[:, np.newaxis]
+    history = build_identity().fit(x, 0 * x, validation_split=0.25, verbose=0).history
+    assert history["val_loss"][0] == pytest.approx(np.mean(x[int(10 * (1 - 0.25)) :] ** 2))
 
 
 @pytest.mark.parametrize(
@@ -493,7 +548,7 @@ def test_checkpoints_are_counted_from_1(tmp_path):
         *[("LSTM", name) for name in ("dropout_W", "dropout_U", "consume_less")],
         ("LSTM", "batch_input_shape"),
         *[("Dense", name) for name in ("init", "bias", "W_constraint")],
-        ("Embedding", "dropout"),
+        *[("Embedding", "dropout"), ("Dropout", "p")],
     ],
 )
 def test_a_renamed_argument_is_refused(layer, argument):
