@@ -10,10 +10,8 @@ The program generates a series, trains two stateful LSTM layers to predict the n
 the errors and plots the predictions. Edit the constants and run `python stateful_lstm.py`.
 
 The first half follows a blog post (Taeyoung Kim, 2017-02-04, "순환 신경망 모델 만들어보기"), in its
-order and with its names. The second half is what the port to Keras 3 adds:
-- Keras 1.2 in Keras 3: the activations, the optimizer and the initial weights of Keras 1.2;
-- many batches per call: the same computation in less time;
-- checks: an error that names a wrong constant before anything is computed.
+order and with its names. The second half is what the port to Keras 3 adds: the activations, the
+optimizer and the initial weights of Keras 1.2; many batches per call, for speed; and checks.
 """
 
 import math
@@ -145,8 +143,8 @@ def train(model, cos, expected_output, epochs=EPOCHS, verbose=VERBOSE):
     Takes arrays of shapes (samples, tsteps, 1) and (samples, 1). Raises ValueError for arrays that
     `stack_batches` refuses, and FloatingPointError if a loss is not finite.
     """
-    # This computes what `fit(cos, expected_output, batch_size=25, shuffle=False)` does, but with
-    # 500 batches per call, which is faster: see "Many batches per call".
+    # As `fit(cos, expected_output, batch_size=25, shuffle=False)`, but with 500 batches per call,
+    # which is faster: see "Many batches per call".
     stacks = stack_batches(model, cos, expected_output)  # samples and targets
     losses = []
     model.reset_states()  # an earlier prediction may have left other states
@@ -172,7 +170,8 @@ def train(model, cos, expected_output, epochs=EPOCHS, verbose=VERBOSE):
         model.reset_states()
         [loss] = history.history["loss"]
         if not np.isfinite(loss):
-            raise FloatingPointError(f"the loss of epoch {i} is {loss}: check the targets")
+            message = f"the loss of epoch {i} is {loss}: are the targets finite, and not too large?"
+            raise FloatingPointError(message)
         losses.append(loss)
     return losses
 
@@ -195,8 +194,7 @@ def print_mse(cos, expected_output, predicted_output, lahead=LAHEAD):
     "No change" predicts the latest value of each sample (of the first feature, if there are
     several). On the series of the post its error is far smaller than that of the network, because
     neighbouring values are almost equal. Both leave out the last `lahead` samples, which have no
-    target. Takes arrays of shapes (samples, tsteps, 1), (samples, 1) and (samples, 1). Raises
-    ValueError if targets or predictions have another shape.
+    target. The shapes are (samples, tsteps, 1), (samples, 1) and (samples, 1); ValueError if not.
     """
     arrays = {"expected_output": expected_output, "predicted_output": predicted_output}
     for name, array in arrays.items():
@@ -242,8 +240,8 @@ def keras1_tanh(x):
     """The hyperbolic tangent with the gradient of Keras 1.2, computed in float64.
 
     XLA's tanh of a float32 is exactly 1 from about 7.9 on, and its gradient 0. In Keras 1.2 the
-    gradient is 1 - tanh(x) ** 2, 4.8e-7 at x = 8. RMSprop divides a gradient by the root of its
-    mean square, so that even such a small gradient makes a step of the usual size.
+    gradient is 1 - tanh(x) ** 2, 4.8e-7 at x = 8, and RMSprop, which divides a gradient by the root
+    of its mean square, makes a step of the usual size of it.
     """
 
     @keras.ops.custom_gradient  # Keras cannot save what this returns, but the function around it
@@ -300,10 +298,9 @@ def draw_glorot_uniform(rows, columns):
 
 # ------------------------------------ Many batches per call ------------------------------------
 
-# Keras calls the compiled model once for each batch of 25 samples, and these calls take most of the
-# time. Here one call gets a stack of 500 batches, an array of shape (500, 25, tsteps, 1) and its
-# targets, and the compiled code loops over the batches. With Keras's own `steps_per_execution`, an
-# epoch takes two to four times as long as with this.
+# Keras calls the compiled model once for each batch, and these calls take most of the time. Here
+# one call gets a stack of 500 batches, an array of shape (500, 25, tsteps, 1) and its targets, and
+# the compiled code loops over them. Keras's own `steps_per_execution` is two to five times slower.
 
 
 @keras.saving.register_keras_serializable("stateful_lstm")
@@ -353,10 +350,10 @@ def map_in_order(step, batches, dtype):
 def stack_batches(model, cos, expected_output=None, batches_per_stack=500):
     """Returns a `tf.data.Dataset` of stacks, in order, for `fit`, `evaluate` or `predict`.
 
-    Takes arrays of shapes (samples, tsteps, 1) and (samples, 1), or those that another model takes
-    and returns; `predict` needs only the first. Raises ValueError for a model without a fixed batch
-    size, for other shapes, for a number of samples that the batch size does not divide, and for
-    values in `cos` that are not finite: the states would carry them into all later predictions.
+    Takes arrays of shapes (samples, tsteps, 1) and (samples, 1), or those of another model;
+    `predict` needs only the first. Raises ValueError for other shapes, a model without a fixed
+    batch size, a number of samples that it does not divide, and values in `cos` that are not
+    finite, which the states would carry into all later predictions.
     """
     batch_size = model.input_shape[0]
     if batch_size is None:
