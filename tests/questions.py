@@ -1,6 +1,6 @@
 """Measures what the README answers with: python tests/questions.py [state] [tsteps] [own]
 
-All three take about half an hour on two cores; the progress is shown on stderr.
+All three take about forty minutes on two cores; the progress is shown on stderr.
 """
 
 import contextlib
