@@ -37,7 +37,7 @@ AMP = 100  # amplitude of the cosine at x = 0
 PERIOD = 1000  # period of the cosine, in x
 X0 = 0  # x of the first sample
 XN = 50000  # the samples end before this x, if STEP is 1
-STEP = 1  # distance in x between samples; by a slip of the post, they are (XN - X0) * STEP
+STEP = 1  # distance in x between samples; a slip of the post is kept: (XN - X0) * STEP samples
 K = 0.0001  # rate of the exponential decay, per x
 VERBOSE = 1 if sys.stdout.isatty() else 2  # progress: 0 none, 1 a bar, 2 a line per epoch
 PLOT_FILE = "stateful_lstm.png"  # plot of the result, overwritten by each run; None: no file
@@ -194,7 +194,8 @@ def print_mse(cos, expected_output, predicted_output, lahead=LAHEAD):
     "No change" predicts the latest value of each sample (of the first feature, if there are
     several). On the series of the post its error is far smaller than that of the network, because
     neighbouring values are almost equal. Both leave out the last `lahead` samples, which have no
-    target. The shapes are (samples, tsteps, 1), (samples, 1) and (samples, 1); ValueError if not.
+    target. Takes arrays of shapes (samples, tsteps, 1), (samples, 1) and (samples, 1). Raises
+    ValueError for targets or predictions of another shape.
     """
     arrays = {"expected_output": expected_output, "predicted_output": predicted_output}
     for name, array in arrays.items():
@@ -240,11 +241,11 @@ def keras1_tanh(x):
     """The hyperbolic tangent with the gradient of Keras 1.2, computed in float64.
 
     XLA's tanh of a float32 is exactly 1 from about 7.9 on, and its gradient 0. In Keras 1.2 the
-    gradient is 1 - tanh(x) ** 2, 4.8e-7 at x = 8, and RMSprop, which divides a gradient by the root
-    of its mean square, makes a step of the usual size of it.
+    gradient is 1 - tanh(x) ** 2, 4.8e-7 at x = 8. RMSprop divides a gradient by the root of its
+    mean square, so even this one makes a step of the usual size.
     """
 
-    @keras.ops.custom_gradient  # Keras cannot save what this returns, but the function around it
+    @keras.ops.custom_gradient  # inside, because Keras cannot save a model with what this returns
     def tanh(x):
         y = keras.ops.cast(keras.ops.tanh(keras.ops.cast(x, "float64")), x.dtype)
         return y, lambda gradient: gradient * (1 - y * y)
@@ -318,7 +319,7 @@ class StatefulSequential(keras.Sequential):
                 layer.reset_state()
 
     def call(self, inputs, training=None, mask=None):
-        inputs = tf.ensure_shape(inputs, self.input_shape)  # else a single row is copied to all
+        inputs = tf.ensure_shape(inputs, self.input_shape)  # else one sample is used for all rows
         return super().call(inputs, training=training, mask=mask)
 
     def train_step(self, data):

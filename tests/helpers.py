@@ -1,5 +1,6 @@
 """Models, series and comparisons that several files of tests need."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,13 @@ from stateful_lstm import keras
 SCRIPT = Path(program.__file__)
 build_model = program.build_model  # `run_main` replaces the program's by new_model
 compiled = {}  # models of earlier tests, by their settings
+
+
+def get_snippets(section):
+    """Returns the snippets of Python in a section of the README."""
+    text = SCRIPT.with_name("README.md").read_text(encoding="utf-8")
+    text = text.split(f"\n## {section}\n")[1].split("\n## ")[0]
+    return re.findall(r"(?s)```python\n(.*?)```", text)
 
 
 def new_model(batch_size=25, tsteps=1, units=50, stateful=True):

@@ -138,7 +138,8 @@ def train_seeds(
     """Trains each seed; returns the losses, (epochs, seeds), and what `look` returns for each.
 
     `change` is a function that changes a new model, `series` are arguments of gen_cosine_amp,
-    `settings` those of build_model, and `look` is a function of the trained model and its series.
+    `shuffle` is one of train, `settings` are those of build_model, and `look` is a function of the
+    trained model and its series.
     """
     cos = program.gen_cosine_amp(tsteps=settings.get("tsteps", 1), **series)
     expected_output = program.gen_expected_output(cos)

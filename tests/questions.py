@@ -5,14 +5,14 @@ All three take about forty minutes on two cores; the progress is shown on stderr
 
 import contextlib
 import io
-import os
 import re
 import sys
 
 import numpy as np
 
 from benchmark import seconds
-from losses import HERE, RECORDED, SEEDS, interval, print_table, program, run_parts, train_all
+from helpers import get_snippets
+from losses import RECORDED, SEEDS, interval, print_table, program, run_parts, train_all
 
 
 def spread(values):
@@ -28,12 +28,13 @@ def mse(model, cos):
 
 
 def state_table():
-    """Prints what the state and the order of the samples change, on the post's series and a sine."""
+    """Prints what the state and the order of the samples change, on two series."""
+    run = dict(seeds=SEEDS, epochs=25, look=mse)
     sine = dict(amp=1, period=100, k=0)
     rows = {}
     for name, series in {"the post's series": {}, "a sine of period 100": sine}.items():
         runs = [
-            dict(seeds=SEEDS, epochs=25, series=series, look=mse, stateful=stateful, shuffle=shuffle)
+            dict(run, series=series, stateful=stateful, shuffle=shuffle)
             for stateful in (True, False)
             for shuffle in (False, True)
         ]
@@ -83,9 +84,7 @@ def get_series():
 
 def run_recipe(values, seed, constant_rate):
     """Runs the README's snippets 1 to 4; returns its MSE and that of its forecast, as ratios."""
-    with open(os.path.join(os.path.dirname(HERE), "README.md"), encoding="utf-8") as file:
-        section = file.read().split("\n## Your own series\n")[1]
-    code = "\n".join(re.findall(r"(?s)```python\n(.*?)```", section)[:4])
+    code = "\n".join(get_snippets("Your own series")[:4])
     code = re.sub("(?m)^values = .*", "", code).replace("seed(1)", f"seed({seed})")
     if constant_rate:
         code = code.replace("[(1e-4, 20000), (1e-5, 10000)]", "[(1e-4, 30000)]")
@@ -103,11 +102,8 @@ def own_series_table():
     """Prints what the README's recipe gives on its series and on those it was not made for."""
     rows = []
     for name, values in get_series().items():
-        results = {}
-        for constant_rate in (False, True):
-            results[constant_rate] = [run_recipe(values, seed, constant_rate) for seed in (1, 2, 3)]
-        mses, forecasts = zip(*results[False])
-        constant_mses, _ = zip(*results[True])
+        mses, forecasts = zip(*[run_recipe(values, seed, False) for seed in (1, 2, 3)])
+        constant_mses, _ = zip(*[run_recipe(values, seed, True) for seed in (1, 2, 3)])
         columns = (mses, constant_mses, forecasts)
         rows.append([name, *[", ".join(f"{n:.2g}" for n in column) for column in columns]])
         print("...", *rows[-1], file=sys.stderr, flush=True)

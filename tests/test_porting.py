@@ -374,7 +374,8 @@ def test_decay_is_ignored_and_a_subclass_restores_it():
 def test_a_decaying_optimizer_works_beside_a_scheduler_but_a_schedule_does_not():
     x = np.ones((4, 1))
     scheduler = keras.callbacks.LearningRateScheduler(lambda epoch: 0.5 / 2**epoch)
-    build_identity(optimizer=run_snippets()["DecayingAdam"]()).fit(x, x, verbose=0, callbacks=[scheduler])
+    decaying = build_identity(optimizer=run_snippets()["DecayingAdam"]())
+    decaying.fit(x, x, verbose=0, callbacks=[scheduler])
     schedule = optimizers.schedules.InverseTimeDecay(0.5, 1, 0.1)
     with pytest.raises(TypeError, match="not settable"):
         model = build_identity(optimizer=optimizers.SGD(schedule))

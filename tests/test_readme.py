@@ -8,15 +8,9 @@ import numpy as np
 import pytest
 
 import stateful_lstm as program
-from helpers import SCRIPT, new_model
+from helpers import SCRIPT, get_snippets, new_model
 
 README = SCRIPT.with_name("README.md").read_text(encoding="utf-8")
-
-
-def get_snippets(section):
-    """Returns the code of a section of the README."""
-    text = README.split(f"\n## {section}\n")[1].split("\n## ")[0]
-    return re.findall(r"(?s)```python\n(.*?)```", text)
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ def test_the_number_of_samples_is_multiplied_by_the_step(monkeypatch):
     program.check_constants()
 
 
-def test_a_plot_in_the_folder_of_the_user_can_be_a_path(monkeypatch, tmp_path):
+def test_the_plot_file_can_be_a_path_and_checking_it_writes_nothing(monkeypatch, tmp_path):
     monkeypatch.setattr(program, "PLOT_FILE", tmp_path / "plot.PDF")
     program.check_constants()
     assert os.listdir(tmp_path) == []
