@@ -1,7 +1,7 @@
 """A stateful LSTM learns a decaying cosine: a Keras 1.2 program of 2017, ported to Keras 3.
 
 An LSTM layer has a state, which it computes from the values it has read so far: two arrays of shape
-(batch size, units), its latest output and its memory (`model.layers[0].states`). A batch has 25
+(batch size, units), its latest output h and its memory c (`model.layers[0].states`). A batch has 25
 rows, 0 to 24: one sample in each. Row j of a batch has row j of these arrays. A stateful layer
 keeps them between batches: row j of the next batch continues where row j of this one ended. The
 comments in `train` say what that means for this series.
@@ -14,7 +14,6 @@ order and with its names. The second half is what the port to Keras 3 adds: the 
 optimizer and the initial weights of Keras 1.2; many batches per call, for speed; and checks.
 """
 
-import math
 import os
 import sys
 
@@ -37,7 +36,7 @@ AMP = 100  # amplitude of the cosine at x = 0
 PERIOD = 1000  # period of the cosine, in x
 X0 = 0  # x of the first sample
 XN = 50000  # the samples end before this x, if STEP is 1
-STEP = 1  # distance in x between samples; a slip of the post is kept: (XN - X0) * STEP samples
+STEP = 1  # leave it at 1; 2 gives, as in the post, twice as many samples, each 2 apart in x
 K = 0.0001  # rate of the exponential decay, per x
 VERBOSE = 1 if sys.stdout.isatty() else 2  # progress: 0 none, 1 a bar, 2 a line per epoch
 PLOT_FILE = "stateful_lstm.png"  # plot of the result, overwritten by each run; None: no file
@@ -85,11 +84,11 @@ def gen_cosine_amp(amp=AMP, period=PERIOD, x0=X0, xn=XN, step=STEP, k=K, tsteps=
     but takes no absolute value.) Returns an array of shape (samples, tsteps, 1). Sample i of
     (xn - x0) * step samples holds the `tsteps` values that end at x = x0 + i * step, oldest first.
     """
-    latest_x = x0 + step * np.arange((xn - x0) * step)  # x of the latest value of each sample
-    distance = step * np.arange(tsteps - 1, -1, -1)  # from each value of a sample to the latest
-    x = latest_x[:, np.newaxis] - distance  # (samples, tsteps)
+    samples = (xn - x0) * step
+    x = x0 + step * np.arange(1 - tsteps, samples)  # the first sample ends at x0
     cos = amp * np.cos(2 * np.pi * x / period) * np.exp(-k * x)
-    return cos[:, :, np.newaxis]
+    windows = np.lib.stride_tricks.sliding_window_view(cos, tsteps)  # (samples, tsteps)
+    return windows[:, :, np.newaxis].copy()  # without the copy, the samples could not be changed
 
 
 def gen_expected_output(cos, lahead=LAHEAD):
@@ -134,7 +133,7 @@ def draw_model(model, path=MODEL_FILE):
         dot.write(path, format=os.path.splitext(path)[1][1:].lower())
     except (ImportError, OSError, AssertionError) as error:  # AssertionError: Graphviz failed
         reason = str(error).partition("\n")[0]
-        print(f"No picture of the model in {path}: {reason} (drawing needs pydot and Graphviz)")
+        print(f"Leaving out {path}, a drawing that needs pydot and Graphviz: {reason}")
 
 
 def train(model, cos, expected_output, epochs=EPOCHS, verbose=VERBOSE):
@@ -170,8 +169,10 @@ def train(model, cos, expected_output, epochs=EPOCHS, verbose=VERBOSE):
         model.reset_states()
         [loss] = history.history["loss"]
         if not np.isfinite(loss):
-            message = f"the loss of epoch {i} is {loss}: are the targets finite, and not too large?"
-            raise FloatingPointError(message)
+            raise FloatingPointError(
+                f"the loss of epoch {i} is {loss}: the targets or the learning rate may be too "
+                "large. The weights are lost: build the model anew."
+            )
         losses.append(loss)
     return losses
 
@@ -265,12 +266,11 @@ class Keras1RMSprop(keras.optimizers.RMSprop):
         super().__init__(learning_rate, rho, epsilon=epsilon, **settings)
 
     def update_step(self, gradient, variable, learning_rate):
-        g = keras.ops.cast(gradient, variable.dtype)
         rate = keras.ops.cast(learning_rate, variable.dtype)
         rho = keras.ops.cast(self.rho, variable.dtype)  # so 1 - rho is 0.10000002, as in Keras 1.2
         v = self._velocities[self._get_variable_index(variable)]
-        self.assign(v, rho * v + (1 - rho) * keras.ops.square(g))
-        self.assign_sub(variable, rate * g / (keras.ops.sqrt(v) + self.epsilon))
+        self.assign(v, rho * v + (1 - rho) * keras.ops.square(gradient))
+        self.assign_sub(variable, rate * gradient / (keras.ops.sqrt(v) + self.epsilon))
 
 
 def initialize_weights(model):
@@ -353,12 +353,13 @@ def stack_batches(model, cos, expected_output=None, batches_per_stack=500):
 
     Takes arrays of shapes (samples, tsteps, 1) and (samples, 1), or those of another model;
     `predict` needs only the first. Raises ValueError for other shapes, a model without a fixed
-    batch size, a number of samples that it does not divide, and values in `cos` that are not
-    finite, which the states would carry into all later predictions.
+    batch size, a number of samples that it does not divide, and values that are not finite: the
+    states or the weights would carry them into all later predictions.
     """
     batch_size = model.input_shape[0]
     if batch_size is None:
         raise ValueError("the model must have a fixed batch size: keras.Input(batch_shape=...)")
+    check_batch_size("batch_size", batch_size, len(cos))
     arrays = {"cos": (cos, model.input_shape)}
     if expected_output is not None:
         arrays["expected_output"] = (expected_output, model.output_shape)
@@ -369,10 +370,11 @@ def stack_batches(model, cos, expected_output=None, batches_per_stack=500):
         right_shape = (len(cos), *batch_shape[1:])
         if array.shape != right_shape:
             raise ValueError(f"{name} has the shape {array.shape}: must be {right_shape}")
-        check_batch_size("batch_size", batch_size, len(cos))
+        not_finite = np.argwhere(~np.isfinite(array))
+        if len(not_finite) > 0:
+            where = f"the first is in sample {not_finite[0, 0]}"
+            raise ValueError(f"{name} has values that are not finite as {floatx}; {where}")
         stacks[name] = array.reshape(-1, *batch_shape)
-    if not np.isfinite(stacks["cos"]).all():
-        raise ValueError(f"cos has values that are not finite as {floatx}")
     options = tf.data.Options()
     options.autotune.enabled = False  # sometimes doubles the time of an epoch
     dataset = tf.data.Dataset.from_tensor_slices(stacks)
@@ -387,6 +389,10 @@ def check_constants():
 
     ValueError for a wrong value, ImportError for a matplotlib backend that cannot run.
     """
+    backend = keras.backend.backend()  # another one if Keras was imported before this script
+    if backend != "tensorflow":
+        must = 'must be "tensorflow"; start Python anew and import this script before keras'
+        raise ValueError(f"the backend of Keras is {backend!r}: {must}")
     for name in ("TSTEPS", "BATCH_SIZE", "EPOCHS", "LAHEAD", "UNITS", "STEP"):
         value = globals()[name]
         require(type(value) is int and value >= 1, name, "be an integer of at least 1")
@@ -395,7 +401,7 @@ def check_constants():
     for name in ("AMP", "PERIOD", "K"):
         value = globals()[name]
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        require(is_number and math.isfinite(value), name, "be a finite number")
+        require(is_number and np.isfinite(value), name, "be a finite number")
     require(PERIOD != 0, "PERIOD", "not be 0")
     require(isinstance(STATEFUL, bool), "STATEFUL", "be True or False")
     is_seed = SEED is None or type(SEED) is int and 0 <= SEED < 2**32

@@ -54,7 +54,7 @@ def test_a_seed_gives_the_losses_of_the_same_seed_under_keras_1():
     assert losses.rms(ours[1] / keras_1[1]) < 0.01
 
 
-@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_gradient_of_tanh_is_that_of_keras_1_for_large_inputs_too(dtype):
     @program.tf.function(jit_compile=True)
     def differentiate(x):
@@ -66,7 +66,7 @@ def test_the_gradient_of_tanh_is_that_of_keras_1_for_large_inputs_too(dtype):
     x = np.array([-8.5, -0.5, 0, 3, 8], dtype)
     y, gradient = [tensor.numpy() for tensor in differentiate(program.tf.constant(x))]
     expected = np.tanh(np.float64(x)).astype(dtype)
-    np.testing.assert_allclose(y, expected, rtol=np.finfo(dtype).eps)
+    np.testing.assert_allclose(y, expected, rtol=4 * np.finfo(dtype).eps)
     np.testing.assert_allclose(gradient, 1 - y * y, rtol=1e-5)
     if dtype == "float32":
         assert gradient[4] == pytest.approx(4.8e-7, rel=0.01)
@@ -84,6 +84,10 @@ def test_rmsprop_makes_the_steps_of_keras_1_in_float32(epsilon):
     [velocity] = [each.numpy() for each in optimizer.variables if "velocity" in each.path]
     np.testing.assert_allclose(velocity, v, rtol=1.5e-7)
     np.testing.assert_allclose(weights.numpy(), p, rtol=3e-7)
+
+
+def test_the_model_is_compiled_by_xla():
+    assert build_model().jit_compile is True
 
 
 @pytest.mark.parametrize("tsteps, unroll", [(1, True), (2, False)])

@@ -4,12 +4,12 @@ import os
 import re
 import subprocess
 import sys
+from unittest import mock
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-import helpers
 import stateful_lstm as program
 from helpers import SCRIPT, series, small_model
 
@@ -37,7 +37,9 @@ def user_environment(**others):
 def test_both_mses_leave_out_the_samples_that_have_no_target(capsys, lahead):
     cos = program.gen_cosine_amp(xn=50, tsteps=2)
     expected_output = program.gen_expected_output(cos, lahead)
-    program.print_mse(cos, expected_output, expected_output + 2, lahead)
+    predicted_output = expected_output + 2
+    predicted_output[-lahead:] = 99
+    program.print_mse(cos, expected_output, predicted_output, lahead)
     no_change = np.mean((cos[:-lahead, 1] - expected_output[:-lahead]) ** 2)
     assert capsys.readouterr().out == (
         "MSE of the prediction: 4.0\n"
@@ -76,21 +78,38 @@ def test_other_settings_run(run_main, tmp_path, constants):
     assert (tmp_path / "stateful_lstm.png").stat().st_size > 0
 
 
-def test_the_constants_reach_the_model_and_the_targets(run_main, monkeypatch):
-    built, plotted = [], []
+def test_main_passes_every_constant_on(monkeypatch):
+    names = "gen_cosine_amp gen_expected_output build_model draw_model train predict print_mse"
+    called = {}
+    for name in [*names.split(), "plot_results"]:
+        called[name] = mock.create_autospec(getattr(program, name))
+        monkeypatch.setattr(program, name, called[name])
+    set_random_seed = mock.Mock()
+    monkeypatch.setattr(program.keras.utils, "set_random_seed", set_random_seed)
+    of_series = dict(AMP=2, PERIOD=3, X0=4, XN=104, STEP=5, K=6, TSTEPS=7)
+    of_model = dict(BATCH_SIZE=50, UNITS=8, STATEFUL=False)
+    others = dict(EPOCHS=9, LAHEAD=10, SEED=11, VERBOSE=0, PLOT_FILE="12.png", MODEL_FILE="13.svg")
+    for name, value in {**of_series, **of_model, **others}.items():
+        monkeypatch.setattr(program, name, value)
 
-    def build_model(*settings):
-        built.append(settings)
-        return helpers.build_model(*settings)
-
-    monkeypatch.setattr("helpers.new_model", build_model)
-    monkeypatch.setattr(program, "train", lambda *_: None)
-    monkeypatch.setattr(program, "predict", lambda model, cos, verbose: np.zeros((len(cos), 1)))
-    monkeypatch.setattr(program, "plot_results", lambda *arguments: plotted.append(arguments))
-    run_main(BATCH_SIZE=50, TSTEPS=2, UNITS=3, STATEFUL=False, LAHEAD=4)
-    assert built == [(50, 2, 3, False)]
-    expected_output = program.gen_expected_output(program.gen_cosine_amp(xn=250), 4)
-    np.testing.assert_array_equal(plotted[0][0], expected_output)
+    program.main()
+    cos, expected_output, model, predicted_output = [
+        called[name].return_value
+        for name in ("gen_cosine_amp", "gen_expected_output", "build_model", "predict")
+    ]
+    given = {
+        "gen_cosine_amp": (2, 3, 4, 104, 5, 6, 7),
+        "gen_expected_output": (cos, 10),
+        "build_model": (50, 7, 8, False),
+        "draw_model": (model, "13.svg"),
+        "train": (model, cos, expected_output, 9, 0),
+        "predict": (model, cos, 0),
+        "print_mse": (cos, expected_output, predicted_output, 10),
+        "plot_results": (expected_output, predicted_output, "12.png"),
+    }
+    for name, arguments in given.items():
+        called[name].assert_called_once_with(*arguments)
+    set_random_seed.assert_called_once_with(11)
 
 
 def test_ctrl_c_ends_the_training_and_the_program_continues(run_main, monkeypatch, tmp_path):

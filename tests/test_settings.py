@@ -65,6 +65,13 @@ def test_a_backend_that_cannot_run_is_an_error_before_anything_is_printed(
     assert capsys.readouterr().out == ""
 
 
+def test_another_backend_of_keras_is_named_first(run_main, monkeypatch, capsys):
+    monkeypatch.setattr(program.keras.backend, "backend", lambda: "jax")
+    with pytest.raises(ValueError, match="backend of Keras is 'jax': must be \"tensorflow\""):
+        run_main()
+    assert capsys.readouterr().out == ""
+
+
 @pytest.mark.filterwarnings("ignore:overflow")
 def test_a_series_that_overflows_is_an_error_before_training(run_main, capsys):
     with pytest.raises(ValueError, match="cos has values that are not finite as float32"):
