@@ -2,7 +2,7 @@
 
 An environment of its own, with Python 3.8 (20 s), and the program in it:
 
-    python3.8 -m venv .keras1 && .keras1/bin/pip install 'numpy<1.22' 'scipy<1.8' six pyyaml h5py Theano-PyMC==1.1.2 && .keras1/bin/pip install --no-deps keras==1.2.2
+    python3.8 -m venv .keras1 && .keras1/bin/pip install 'numpy<1.22' 'scipy<1.8' 'h5py<3' six pyyaml matplotlib Theano-PyMC==1.1.2 && .keras1/bin/pip install --no-deps keras==1.2.2
     .keras1/bin/python tests/keras_1_2_2.py losses 0 8 25
 
 `losses FIRST LAST EPOCHS` prints the loss and the seconds of each epoch, for each seed from the
@@ -26,11 +26,13 @@ usual = "floatX=float32,device=cpu,openmp=False,mode=FAST_RUN"
 os.environ["THEANO_FLAGS"] = usual + "," + os.environ.get("THEANO_FLAGS", "")
 
 import numpy as np
+import theano.ifelse
 import theano.sandbox.rng_mrg
 import theano.tensor
 
 # Keras 1.2.2 was written for Theano 0.8. Theano-PyMC, which still installs, gave one class another
-# name, stacks a list only, and has a `squeeze` in a place where Keras looks for its own.
+# name, stacks a list only, has a `squeeze` in a place where Keras looks for its own, and does not
+# import `theano.ifelse`, which dropout and BatchNormalization need.
 theano.sandbox.rng_mrg.MRG_RandomStreams = theano.sandbox.rng_mrg.MRG_RandomStream
 stack_list = theano.tensor.stack
 
