@@ -1,6 +1,6 @@
 """Prints the README's tables of losses and draws its picture: python tests/losses.py [NAME ...]
 
-The names are seeds, differences and epochs. All three take about fifteen minutes on two cores; the
+The names are seeds, differences and epochs. All three take about ten minutes on two cores; the
 progress is shown on stderr.
 """
 
@@ -25,7 +25,7 @@ from stateful_lstm import keras
 
 RECORDED = range(8)  # the seeds of the runs of Keras 1.2.2
 SEEDS = range(32)  # enough to tell a difference of a few hundredths from noise
-T = 2.04  # Student's t with 31 degrees of freedom, for an interval of 95 %
+T = {8: 2.365, 32: 2.04}  # Student's t for an interval of 95 %, by the number of seeds
 FIRST = 8  # epochs; later ones differ more by chance than by the model
 PICTURE = os.path.join(os.path.dirname(HERE), ".github", "losses.png")
 
@@ -192,9 +192,9 @@ def rms(ratios):
 
 
 def interval(ratios):
-    """Returns a cell: the mean of 32 ratios, by their logarithms, and its 95 % interval."""
+    """Returns a cell: the mean of 8 or 32 ratios, by logarithms, and its 95 % interval."""
     logs = np.log(ratios)
-    half = T * logs.std(ddof=1) / np.sqrt(len(logs))
+    half = T[len(logs)] * logs.std(ddof=1) / np.sqrt(len(logs))
     mean, least, most = np.exp([logs.mean(), logs.mean() - half, logs.mean() + half])
     digits = 4 if half < 0.001 else 3
     return f"{mean:.{digits}f} ({least:.{digits}f} to {most:.{digits}f})"
