@@ -4,7 +4,9 @@ All three take about forty minutes on two cores; the progress is shown on stderr
 """
 
 import contextlib
+import functools
 import io
+import itertools
 import re
 import sys
 
@@ -12,7 +14,9 @@ import numpy as np
 
 from benchmark import seconds
 from helpers import get_snippets
-from losses import RECORDED, SEEDS, interval, print_table, program, run_parts, train_all
+from losses import RECORDED, SEEDS, interval, print_table, program, run_parts, train, train_all
+
+LOWER = (1e-4, 1e-5)  # the learning rates of ten more epochs, five at each
 
 
 def spread(values):
@@ -27,26 +31,48 @@ def mse(model, cos):
     return np.mean((predicted_output - program.gen_expected_output(cos))[:-1] ** 2)
 
 
+def go_on(model, cos, shuffle, rates=LOWER):
+    """Returns the MSE of a trained model, and that after five more epochs at each of the rates."""
+    first = mse(model, cos)
+    for rate in rates:
+        model.optimizer.learning_rate = rate
+        train(model, cos, program.gen_expected_output(cos), 5, shuffle)
+    return first, mse(model, cos)
+
+
 def state_table():
-    """Prints what the state and the order of the samples change, on two series."""
-    run = dict(seeds=SEEDS, epochs=25, look=mse)
-    sine = dict(amp=1, period=100, k=0)
-    rows = {}
-    for name, series in {"the post's series": {}, "a sine of period 100": sine}.items():
-        runs = [
-            dict(run, series=series, stateful=stateful, shuffle=shuffle)
-            for stateful in (True, False)
-            for shuffle in (False, True)
-        ]
-        mses = [np.array(seen) for _, seen in train_all(runs)]
-        cos = program.gen_cosine_amp(**series)
+    """Prints what the state, the order of the samples and the learning rate change."""
+    rows = {"the post's series": {}}
+    for period in (50, 100, 130, 200, 1000):
+        rows[f"sine, period {period}"] = dict(series=dict(amp=1, period=period, k=0))
+    rows["sine, period 50, batches of 20"] = dict(rows["sine, period 50"], batch_size=20)
+    rows["sine, period 100, batches of 50"] = dict(rows["sine, period 100"], batch_size=50)
+    rows["sine, period 100, amplitude 100"] = dict(series=dict(period=100, k=0))
+    kinds = list(itertools.product((True, False), (False, True)))  # stateful, shuffle
+    runs = []
+    for name, settings in rows.items():
+        seeds = SEEDS if settings == {} else RECORDED
+        for stateful, shuffle in kinds:
+            look = functools.partial(go_on, shuffle=shuffle)
+            kind = dict(stateful=stateful, shuffle=shuffle, look=look)
+            runs.append(dict(settings, seeds=seeds, epochs=25, **kind))
+    same_rate = functools.partial(go_on, shuffle=False, rates=(0.001, 0.001))
+    *cells, (_, at_the_same_rate) = train_all([*runs, dict(runs[0], look=same_rate)])
+
+    _, mses = np.transpose(at_the_same_rate)
+    print("The post's series in order with state, ten more epochs at 0.001:", spread(mses))
+    heading = ["series"]
+    for state, order in itertools.product(("with state", "without"), ("in order", "shuffled")):
+        heading += [f"{state}, {order}", "lower rates"]
+    lines = []
+    for k, (name, settings) in enumerate(rows.items()):
+        mses = [np.transpose(seen) for _, seen in cells[4 * k : 4 * k + 4]]  # (2, seeds) of each
+        cos = program.gen_cosine_amp(**settings.get("series", {}))
         no_change = np.mean((cos[1:] - cos[:-1]) ** 2)
-        rows[name] = [*map(spread, mses), f"{no_change:.3g}"]
-        ratio = interval(mses[0] / mses[3])
-        print(f"{name}, with state in order / without state shuffled: {ratio}")
-    heading = ["MSE of 32 seeds, median (range)", "with state, in order", "with state, shuffled"]
-    heading += ["without state, in order", "without state, shuffled", '"no change"']
-    print_table(heading, *[[name, *cells] for name, cells in rows.items()])
+        lines.append([name, *[spread(m) for pair in mses for m in pair], f"{no_change:.3g}"])
+        ratio = interval(mses[0][1] / mses[3][1])
+        print(f"{name}, after the lower rates, with state in order / without shuffled: {ratio}")
+    print_table([*heading, '"no change"'], *lines)
 
 
 def tsteps_table():
@@ -65,50 +91,113 @@ def tsteps_table():
     print_table(heading, *[[tsteps, *cells] for tsteps, cells in rows.items()])
 
 
+AIR_PASSENGERS = """112 118 132 129 121 135 148 148 136 119 104 118 115 126 141 135 125 149
+170 170 158 133 114 140 145 150 178 163 172 178 199 199 184 162 146 166 171 180 193 181 183 218 230
+242 209 191 172 194 196 196 236 235 229 243 264 272 237 211 180 201 204 188 235 227 234 264 302 293
+259 229 203 229 242 233 267 269 270 315 364 347 312 274 237 278 284 277 317 313 318 374 413 405 355
+306 271 306 315 301 356 348 355 422 465 467 404 347 305 336 340 318 362 348 363 435 491 505 404 359
+310 337 360 342 406 396 420 472 548 559 463 407 362 405 417 391 419 461 472 535 622 606 508 461 390
+432"""  # a thousand a month, 1949 to 1960
+
+
+def iterate(step, *first, count):
+    """Returns a series of `count` values: the first ones, and then what `step` makes of it."""
+    values = list(first)
+    while len(values) < count:
+        values.append(step(values))
+    return np.array(values)
+
+
 def get_series():
-    """Returns the series for the README's recipe; those of statsmodels only if it is installed."""
-    x = np.arange(4050)
-    sine, noise = 20 + 5 * np.sin(x / 19), np.random.default_rng(0).normal(0, 0.3, 4050)
-    series = {"the README's": sine + noise, "without noise": sine}
-    series["with a second sine"] = sine + 2 * np.sin(x / 5)
+    """Returns the series for the README's recipe by name, with the length of a season or None."""
+    random, x = np.random.default_rng(0), np.arange(4050)
+    sine = 20 + 5 * np.sin(x / 19)
+    noisy = sine + random.normal(0, 0.3, 4050)  # its first 1,050 values are the README's
+    load = 100 + 20 * np.sin(x * np.pi / 12) + 10 * np.sin(x * np.pi / 84)
+    walk = np.cumsum(random.normal(size=2001))
+
+    def delay(v):
+        return 0.9 * v[-1] + 0.2 * v[-18] / (1 + v[-18] ** 10)
+
+    series = {
+        "the README's": (noisy[:1050], None),
+        "the same, 4,050 values": (noisy, None),
+        "without noise": (sine, None),
+        "with a second sine": (sine + 2 * np.sin(x / 5), None),
+        "two other waves": (np.sin(x / 7)[:1200] + np.sin(x / 37)[:1200] / 2, None),
+        "hourly load": ((load + random.normal(0, 5, 4050))[:4000], 168),
+        "logistic map": (iterate(lambda v: 3.9 * v[-1] * (1 - v[-1]), 0.4, count=2000), None),
+        "random walk, differences": (np.diff(walk), None),
+        "walk with drift, differences": (0.5 + np.diff(walk[:171]), None),
+        "autoregression": (iterate(lambda v: 0.7 * v[-1] + random.normal(), 0.0, count=170), None),
+        "air passengers, log differences": (
+            np.diff(np.log(np.array(AIR_PASSENGERS.split(), float))),
+            12,
+        ),
+        # three that the recipe was not made with
+        "Mackey-Glass": (
+            iterate(delay, *[1.2] * 18, count=800),
+            None,
+        ),
+        "counts": (1.0 * random.poisson(1 + np.sin(x[:500] * np.pi / 15)), 30),
+    }
     try:
         from statsmodels import datasets
     except ImportError:
         return series
-    series["sunspots"] = datasets.sunspots.load_pandas().data["SUNACTIVITY"].to_numpy()
-    months = datasets.elnino.load_pandas().data.iloc[:, 1:].to_numpy().ravel()
-    series["El Nino"] = months[np.isfinite(months)]
-    series["CO2, differences"] = np.diff(datasets.co2.load_pandas().data["co2"].interpolate())
+
+    def load_data(name):
+        return getattr(datasets, name).load_pandas().data
+
+    temperatures = load_data("elnino").iloc[:, 1:].to_numpy().ravel()
+    series["sunspots"] = load_data("sunspots")["SUNACTIVITY"].to_numpy(), 11
+    series["El Nino"] = temperatures[np.isfinite(temperatures)], 12
+    series["CO2, differences"] = np.diff(load_data("co2")["co2"].interpolate()), 52
+    series["GDP, differences"] = np.diff(load_data("macrodata")["realgdp"]), None
+    series["unemployment, differences"] = np.diff(load_data("macrodata")["unemp"]), None
+    series["Nile"] = load_data("nile")["volume"].to_numpy(), None
+    series["inflation"] = load_data("macrodata")["infl"].to_numpy(), None  # the third
     return series
 
 
-def run_recipe(values, seed, constant_rate):
-    """Runs the README's snippets 1 to 4; returns its MSE and that of its forecast, as ratios."""
+def run_recipe(values, seed, rule):
+    """Runs the README's snippets 1 to 4 with other rates and epochs, if `rule` is not None.
+
+    Returns the MSEs that they print, three of the predictions and three of the forecast.
+    """
     code = "\n".join(get_snippets("Your own series")[:4])
     code = re.sub("(?m)^values = .*", "", code).replace("seed(1)", f"seed({seed})")
-    if constant_rate:
-        code = code.replace("[(1e-4, 20000), (1e-5, 10000)]", "[(1e-4, 30000)]")
-    names = dict(np=np, stateful_lstm=program, keras=program.keras, plt=program.plt, values=values)
+    if len(values) < 150:
+        code = code.replace("-50", "-12")
+    if rule is not None:
+        assert "[(1e-4, 33), (1e-5, 17)]" in code
+        code = code.replace("[(1e-4, 33), (1e-5, 17)]", repr(rule))
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        exec(code, names)
-    mse, no_change, of_forecast, of_last_value = map(
-        float, re.findall("MSE.*: (.*)", printed.getvalue())
-    )
-    return mse / no_change, of_forecast / of_last_value
+        exec(code, dict(values=values))
+    return [float(cell) for cell in re.findall("MSE.*: (.*)", printed.getvalue())]
 
 
 def own_series_table():
     """Prints what the README's recipe gives on its series and on those it was not made for."""
     rows = []
-    for name, values in get_series().items():
-        mses, forecasts = zip(*[run_recipe(values, seed, False) for seed in (1, 2, 3)])
-        constant_mses, _ = zip(*[run_recipe(values, seed, True) for seed in (1, 2, 3)])
-        columns = (mses, constant_mses, forecasts)
-        rows.append([name, *[", ".join(f"{n:.2g}" for n in column) for column in columns]])
+    for name, (values, season) in get_series().items():
+        known = values[: -12 if len(values) < 150 else -50]
+        n = len(known) * 4 // 5
+        updates = [(1e-4, max(1, round(20000 / n))), (1e-5, max(1, round(10000 / n)))]
+        recipe, others = [
+            np.array([run_recipe(values, seed, rule) for seed in (1, 2, 3)])
+            for rule in (None, updates)
+        ]
+        baseline = min(recipe[0, 1:3])
+        ratios = [recipe[:, 0].max() / baseline, others[:, 0].max() / baseline]
+        ratios.append(recipe[:, 3].max() / min(recipe[0, 4:6]))
+        if season is not None:
+            ratios.append(np.mean((known[n - season : -season] - known[n:]) ** 2) / baseline)
+        rows.append([name, n, *[f"{ratio:.2g}" for ratio in ratios], *[""] * (4 - len(ratios))])
         print("...", *rows[-1], file=sys.stderr, flush=True)
-    heading = ["series, seeds 1 to 3", 'MSE / "no change"', "with the rate 1e-4 throughout"]
-    print_table([*heading, "MSE of the forecast / last value repeated"], *rows)
+    heading = ["series", "samples", "50 epochs", "30,000 updates", "forecast", "a season ago"]
+    print_table(heading, *rows)
 
 
 if __name__ == "__main__":
