@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 
 def pytest_configure(config):
-    config.option.reportchars += "x"  # names the tests of PORTING.md that a newer Keras fails
+    config.option.reportchars += "sx"  # says what is skipped, and what a newer Keras fails
 
 
 @pytest.fixture

@@ -600,8 +600,9 @@ def test_load_weights_of_a_saved_model_restores_its_optimizer(tmp_path):
 @keras_itself
 def test_a_model_saved_as_h5_cannot_go_on_training(tmp_path):
     _, x = train_and_save(tmp_path / "x.h5")
-    with pytest.raises(ValueError, match="Unknown variable"):
-        keras.models.load_model(tmp_path / "x.h5").fit(x, x, verbose=0)
+    loaded = keras.models.load_model(tmp_path / "x.h5")
+    with pytest.raises((ValueError, NotImplementedError)):  # the latter in Keras 3.12
+        loaded.fit(x, x, verbose=0)
 
 
 def test_train_gives_a_stateful_program_the_losses_of_fit_on_arrays():
