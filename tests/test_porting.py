@@ -259,6 +259,16 @@ def test_implementation_2_is_lost_beside_recurrent_dropout_and_1_inside_bidirect
 
 
 @keras_itself
+def test_a_small_recurrent_dropout_keeps_a_mask_per_gate_inside_bidirectional():
+    keras.utils.set_random_seed(0)
+    layer = layers.Bidirectional(layers.LSTM(1, dropout=0.5, recurrent_dropout=1e-9))
+    layer.build((500, 1, 1))
+    layer.set_weights(2 * [np.array([[1.0, 1, 2, 3]]), np.zeros((1, 4)), np.zeros(4)])
+    outputs = np.round(layer(np.ones((500, 1, 1)), training=True), 4)
+    assert [len(np.unique(direction)) for direction in outputs.T] == [5, 5]
+
+
+@keras_itself
 def test_hard_sigmoid_has_another_slope():
     x = np.array([-1.5, 0.5], "float32")
     assert keras.activations.hard_sigmoid(x).numpy() == pytest.approx([1.5 / 6, 3.5 / 6])
@@ -489,6 +499,22 @@ def test_samples_of_weight_0_do_not_count_in_keras1_batches():
     assert build_identity().evaluate(batches, verbose=0) == pytest.approx(keras1)
 
 
+def test_keras1_batches_take_a_tuple_of_targets_and_of_weights():
+    inputs = keras.Input((1,))
+    outputs = [layers.Rescaling(1.0)(inputs), layers.Rescaling(2.0)(inputs)]
+    model = keras.Model(inputs, outputs)
+    model.compile(loss=["mse", "mse"])
+    x, y = np.array([[1.0], [2], [3], [4]]), (np.ones((4, 1)), np.zeros((4, 1)))
+    weights = np.array([1.0, 0, 2, 3]), np.array([0.0, 1, 1, 0])
+    squares = (x[:, 0] - 1) ** 2, (2 * x[:, 0]) ** 2
+    keras1 = sum(np.sum(s * w) / np.count_nonzero(w) for s, w in zip(squares, weights))
+    batches = run_snippets()["Keras1Batches"]
+    weighted = batches(4, x, y, weights)
+    assert model.evaluate(weighted, verbose=0, return_dict=True)["loss"] == pytest.approx(keras1)
+    unweighted = model.evaluate(batches(4, x, y), verbose=0, return_dict=True)["loss"]
+    assert unweighted == pytest.approx(np.mean(squares) * 2)
+
+
 def test_the_index_of_batches_is_shuffled_again_in_each_epoch_and_new_in_each_fit():
     x, seen = np.arange(7.0)[:, np.newaxis], []
     batches = run_snippets()["Keras1Batches"](3, x, x)
@@ -577,6 +603,21 @@ def test_the_loss_of_each_output_is_a_plain_mean_of_batches():
     total, first, second = model.evaluate(x, [0 * x, 0 * x], batch_size=3, verbose=0)
     assert total == pytest.approx((3 + 9) / 4 * (1 + 4))  # weighted, as before
     assert (first, second) == pytest.approx(((1 + 9) / 2, (4 + 36) / 2))
+
+
+@keras_itself
+def test_the_metrics_of_several_outputs_are_sorted_by_name():
+    inputs = keras.Input((1,))
+    outputs = [layers.Rescaling(scale, name=name)(inputs) for scale, name in ((1, "b"), (2, "a"))]
+    model = keras.Model(inputs, outputs)
+    model.compile(loss=["mse", "mse"], metrics=["mae", "mae"])
+    x = np.ones((2, 1))
+    assert model.test_on_batch(x, [0 * x, 0 * x]) == [1 + 4, 1, 4, 2, 1]  # b, a, then a, b
+    logs = model.test_on_batch(x, [0 * x, 0 * x], return_dict=True)
+    assert (logs["a_mae"], logs["b_mae"]) == (2, 1)
+    with pytest.raises(ValueError):
+        model.compile(loss=["mse", "mse"], metrics=["mae"])
+        model.test_on_batch(x, [0 * x, 0 * x])
 
 
 def train_and_save(path):
