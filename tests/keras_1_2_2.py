@@ -23,6 +23,8 @@ import time
 
 os.environ["KERAS_BACKEND"] = "theano"
 usual = "floatX=float32,device=cpu,openmp=False,mode=FAST_RUN"
+# Theano-PyMC gives Bidirectional(LSTM(n)) over n steps before Dropout wrong outputs, unless:
+usual += ",optimizer_excluding=scanOp_save_mem"
 os.environ["THEANO_FLAGS"] = usual + "," + os.environ.get("THEANO_FLAGS", "")
 
 import numpy as np
