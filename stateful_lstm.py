@@ -36,7 +36,7 @@ AMP = 100  # amplitude of the cosine at x = 0
 PERIOD = 1000  # period of the cosine, in x
 X0 = 0  # x of the first sample
 XN = 50000  # the samples end before this x, if STEP is 1
-STEP = 1  # leave it at 1; 2 gives, as in the post, twice as many samples, each 2 apart in x
+STEP = 1  # leave it at 1; 2 gives twice as many samples, 2 apart in x, as in the post
 K = 0.0001  # rate of the exponential decay, per x
 VERBOSE = 1 if sys.stdout.isatty() else 2  # progress: 0 none, 1 a bar, 2 a line per epoch
 PLOT_FILE = "stateful_lstm.png"  # plot of the result, overwritten by each run; None: no file
@@ -319,7 +319,7 @@ class StatefulSequential(keras.Sequential):
                 layer.reset_state()
 
     def call(self, inputs, training=None, mask=None):
-        inputs = tf.ensure_shape(inputs, self.input_shape)  # else one sample is used for all rows
+        inputs = tf.ensure_shape(inputs, self.input_shape)  # refuses one sample for all rows
         return super().call(inputs, training=training, mask=mask)
 
     def train_step(self, data):
@@ -329,7 +329,7 @@ class StatefulSequential(keras.Sequential):
         return self.run(super().test_step, data)
 
     def run(self, keras_step, data):
-        """Runs Keras's step on a batch, or on every batch of a stack; returns the metrics."""
+        """Runs Keras's step, which trains, on a batch or on each of a stack; returns metrics."""
         if not isinstance(data, dict):
             return keras_step(data)
         batches = data["cos"], data["expected_output"]
