@@ -91,6 +91,10 @@ def test_your_own_series_is_predicted_better_than_by_both_baselines(short_progra
         exec(again, names)
     np.testing.assert_allclose(names["forecast"], forecast)
 
+    model, x = names["my_model"], names["x"]
+    last, of_200, of_10 = [program.predict(model, x[-n:])[-1, 0] for n in (len(x), 200, 10)]
+    assert abs(of_200 - last) < 0.001 and abs(of_10 - last) > 0.1  # standard deviations
+
 
 def test_a_missing_value_that_arrives_is_replaced_by_its_prediction(short_program):
     names = {}
