@@ -63,6 +63,10 @@ def test_states_are_kept_beyond_the_500_batches_of_a_call():
     np.testing.assert_allclose(losses, history["loss"], rtol=1e-5)
 
 
+def test_a_single_sample_can_be_predicted():
+    assert program.predict(small_model(batch_size=1), np.ones((1, 1, 1)), verbose=0).shape == (1, 1)
+
+
 def test_training_and_predicting_with_verbose_0_print_nothing(capsys):
     cos, expected_output = series()
     model = new_model()
@@ -261,7 +265,7 @@ def test_arrays_that_do_not_fit_the_model_are_refused(cos_shape, expected_shape,
 @pytest.mark.filterwarnings("ignore:overflow")
 def test_values_that_are_not_finite_are_refused_before_training(name, value):
     cos, expected_output = series(tsteps=3)
-    {"cos": cos[100:, 1], "expected_output": expected_output[100:]}[name][:2] = value
+    {"cos": cos[100:102, 1], "expected_output": expected_output[100:101]}[name][:] = value
     model = build_model(tsteps=3)
     message = f"{name} has values that are not finite as float32; the first is in sample 100"
     with pytest.raises(ValueError, match=message):
