@@ -131,7 +131,7 @@ def get_series():
         "walk with drift, differences": (0.5 + np.diff(walk[:171]), None),
         "autoregression": (iterate(lambda v: 0.7 * v[-1] + random.normal(), 0.0, count=170), None),
         "air passengers, log differences": (np.diff(np.log(passengers)), 12),
-        # three that the recipe was not made with
+        # these, sales and inflation were not used to choose the recipe
         "Mackey-Glass": (iterate(mackey_glass, *[1.2] * 18, count=800), None),
         "counts": (1.0 * random.poisson(1 + np.sin(x[:500] * np.pi / 15)), 30),
     }
@@ -153,7 +153,7 @@ def get_series():
     series["GDP, differences"] = np.diff(load_data("macrodata")["realgdp"]), None
     series["unemployment, differences"] = np.diff(load_data("macrodata")["unemp"]), None
     series["Nile"] = load_data("nile")["volume"].to_numpy(), None
-    series["inflation"] = load_data("macrodata")["infl"].to_numpy(), None  # the third
+    series["inflation"] = load_data("macrodata")["infl"].to_numpy(), None
     return series
 
 
@@ -196,8 +196,9 @@ def own_series_table():
             cells += [a_season_ago / baseline, repeated / min(baselines)]
         rows.append([name, n, *[f"{cell:.2g}" for cell in cells]])
         print("...", *rows[-1], file=sys.stderr, flush=True)
-    heading = ["series", "samples", "recipe", "forecast"]
-    heading += ["`tsteps` of a season", "forecast", "the season before", "forecast"]
+        heading = ["series", "values for training"]
+    for way in ("recipe", "`tsteps` of a season", "the season before"):
+        heading += [way, "its forecast"]
     print_table(heading, *rows)
 
 
