@@ -40,6 +40,11 @@ def test_a_wrong_constant_is_named_before_anything_is_printed_or_written(
         assert os.listdir() == []
 
 
+def test_one_smaller_and_one_larger_batch_size_are_named():
+    with pytest.raises(ValueError, match="that do: 25 or 50$"):
+        program.check_batch_size("BATCH_SIZE", 32, 250)
+
+
 def test_all_samples_can_be_one_batch(run_main):
     run_main(XN=25, LAHEAD=24, EPOCHS=1)
 
