@@ -745,6 +745,30 @@ def test_reduce_lr_on_plateau_ignores_epsilon_and_reduces_an_epoch_earlier():
     assert rates == [1, 1, 0.5, 0.5]  # in Keras 1.2.2 1, 1, 1, 0.5
 
 
+@pytest.mark.parametrize("patience", [1, 2, 3])
+@keras_itself
+def test_a_plateau_with_one_more_epoch_of_patience_and_a_wait_of_1_is_as_before(patience):
+    losses = [5.0, 4, 4, 4, 4, 4, 3, 3, 3, 3, 3, 3, 3, 3, 3]
+    best, wait, rate, keras1_rates = np.inf, 0, 1.0, []
+    for loss in losses:
+        if loss < best:
+            best, wait = loss, 0
+        else:
+            if wait >= patience:
+                rate, wait = rate / 2, 0
+            wait += 1
+        keras1_rates.append(rate)
+
+    callback = attach(keras.callbacks.ReduceLROnPlateau(patience=patience + 1, factor=0.5))
+    rates = [1.0]
+    for epoch, loss in enumerate(losses):
+        callback.on_epoch_end(epoch, {"val_loss": loss})
+        rates.append(float(callback.model.optimizer.learning_rate))
+        if rates[-1] < rates[-2]:
+            callback.wait = 1
+    assert rates[1:] == keras1_rates
+
+
 @keras_itself
 def test_the_validation_split_takes_the_last_samples_before_the_shuffling():
     x = np.arange(10.0)[:, np.newaxis]
