@@ -319,7 +319,7 @@ class StatefulSequential(keras.Sequential):
                 layer.reset_state()
 
     def call(self, inputs, training=None, mask=None):
-        inputs = tf.ensure_shape(inputs, self.input_shape)  # refuses one sample for all rows
+        inputs = tf.ensure_shape(inputs, self.input_shape)  # one sample must not serve all rows
         return super().call(inputs, training=training, mask=mask)
 
     def train_step(self, data):
@@ -329,7 +329,7 @@ class StatefulSequential(keras.Sequential):
         return self.run(super().test_step, data)
 
     def run(self, keras_step, data):
-        """Runs Keras's step, which trains, on a batch or on each of a stack; returns metrics."""
+        """Trains or evaluates by Keras's step on a batch or each of a stack; returns the metrics."""
         if not isinstance(data, dict):
             return keras_step(data)
         batches = data["cos"], data["expected_output"]
