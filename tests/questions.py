@@ -179,24 +179,27 @@ def own_series_table():
     """Prints what the README's recipe gives on its series and on those it was not made for."""
     rows = []
     for name, (values, season) in get_series().items():
-        cells, add_up = [], "differences" in name
+        add_up = "differences" in name
+        ways = []  # the runs of three seeds, for each number of time steps
         for tsteps in [1] if season is None else [1, season]:
-            runs = [run_recipe(values, seed, tsteps) for seed in (1, 2, 3)]
-            n, mean, series, future = [runs[0][key] for key in ("n", "mean", "series", "future")]
-            no_change = np.mean((series[n - 1 : -1] - series[n:]) ** 2)
-            baseline = min(no_change, np.mean((mean - series[n:]) ** 2))
-            last = 0 if add_up else series[-1]
-            baselines = [mean_square(guess - future, add_up) for guess in (last, mean)]
+            ways.append([run_recipe(values, seed, tsteps) for seed in (1, 2, 3)])
+        n, mean, series, future = [ways[0][0][key] for key in ("n", "mean", "series", "future")]
+        no_change = np.mean((series[n - 1 : -1] - series[n:]) ** 2)
+        baseline = min(no_change, np.mean((mean - series[n:]) ** 2))
+        last = 0 if add_up else series[-1]
+        forecast_baseline = min(mean_square(guess - future, add_up) for guess in (last, mean))
+        cells = []
+        for runs in ways:
             mses = [np.mean((run["predicted"] - run["expected"]) ** 2) for run in runs]
             mses_of_forecast = [mean_square(run["forecast"] - future, add_up) for run in runs]
-            cells += [max(mses) / baseline, max(mses_of_forecast) / min(baselines)]
+            cells += [max(mses) / baseline, max(mses_of_forecast) / forecast_baseline]
         if season is not None:
             a_season_ago = np.mean((series[n - season : -season] - series[n:]) ** 2)
             repeated = mean_square(np.resize(series[-season:], len(future)) - future, add_up)
-            cells += [a_season_ago / baseline, repeated / min(baselines)]
+            cells += [a_season_ago / baseline, repeated / forecast_baseline]
         rows.append([name, n, *[f"{cell:.2g}" for cell in cells]])
         print("...", *rows[-1], file=sys.stderr, flush=True)
-        heading = ["series", "values for training"]
+    heading = ["series", "values for training"]
     for way in ("recipe", "`tsteps` of a season", "the season before"):
         heading += [way, "its forecast"]
     print_table(heading, *rows)
