@@ -44,6 +44,15 @@ def build_identity(shape=(1,), optimizer="sgd", loss="mse", metrics=None):
     return model
 
 
+def build_two_outputs(metrics=None):
+    """Returns a compiled model with the outputs b, its input, and a, twice its input."""
+    inputs = keras.Input((1,))
+    outputs = [layers.Rescaling(scale, name=name)(inputs) for scale, name in ((1, "b"), (2, "a"))]
+    model = keras.Model(inputs, outputs)
+    model.compile(loss=["mse", "mse"], metrics=metrics)
+    return model
+
+
 # Weights
 
 
@@ -500,10 +509,7 @@ def test_samples_of_weight_0_do_not_count_in_keras1_batches():
 
 
 def test_keras1_batches_take_a_tuple_of_targets_and_of_weights():
-    inputs = keras.Input((1,))
-    outputs = [layers.Rescaling(1.0)(inputs), layers.Rescaling(2.0)(inputs)]
-    model = keras.Model(inputs, outputs)
-    model.compile(loss=["mse", "mse"])
+    model = build_two_outputs()
     x, y = np.array([[1.0], [2], [3], [4]]), (np.ones((4, 1)), np.zeros((4, 1)))
     weights = np.array([1.0, 0, 2, 3]), np.array([0.0, 1, 1, 0])
     squares = (x[:, 0] - 1) ** 2, (2 * x[:, 0]) ** 2
@@ -595,10 +601,7 @@ def test_the_samples_of_imdb_can_be_put_into_the_order_of_keras_1(imdb):
 
 @keras_itself
 def test_the_loss_of_each_output_is_a_plain_mean_of_batches():
-    inputs = keras.Input((1,))
-    outputs = [layers.Rescaling(1.0)(inputs), layers.Rescaling(2.0)(inputs)]
-    model = keras.Model(inputs, outputs)
-    model.compile(loss=["mse", "mse"])
+    model = build_two_outputs()
     x = np.array([[1.0], [1], [1], [3]])  # batches of 3 and 1
     total, first, second = model.evaluate(x, [0 * x, 0 * x], batch_size=3, verbose=0)
     assert total == pytest.approx((3 + 9) / 4 * (1 + 4))  # weighted, as before
@@ -607,17 +610,12 @@ def test_the_loss_of_each_output_is_a_plain_mean_of_batches():
 
 @keras_itself
 def test_the_metrics_of_several_outputs_are_sorted_by_name():
-    inputs = keras.Input((1,))
-    outputs = [layers.Rescaling(scale, name=name)(inputs) for scale, name in ((1, "b"), (2, "a"))]
-    model = keras.Model(inputs, outputs)
-    model.compile(loss=["mse", "mse"], metrics=["mae", "mae"])
-    x = np.ones((2, 1))
+    model, x = build_two_outputs(["mae", "mae"]), np.ones((2, 1))
     assert model.test_on_batch(x, [0 * x, 0 * x]) == [1 + 4, 1, 4, 2, 1]  # b, a, then a, b
     logs = model.test_on_batch(x, [0 * x, 0 * x], return_dict=True)
     assert (logs["a_mae"], logs["b_mae"]) == (2, 1)
     with pytest.raises(ValueError):
-        model.compile(loss=["mse", "mse"], metrics=["mae"])
-        model.test_on_batch(x, [0 * x, 0 * x])
+        build_two_outputs(["mae"]).test_on_batch(x, [0 * x, 0 * x])
 
 
 def train_and_save(path):
