@@ -131,6 +131,7 @@ def draw_model(model, path=MODEL_FILE):
     try:
         dot = keras.utils.model_to_dot(model, show_shapes=True)
         dot.write(path, format=os.path.splitext(path)[1][1:].lower())
+        print("Drawing:", path)
     except (ImportError, OSError, AssertionError) as error:  # AssertionError: Graphviz failed
         reason = str(error).partition("\n")[0]
         print(f"Leaving out {path}, a drawing that needs pydot and Graphviz: {reason}")
@@ -157,7 +158,8 @@ def train(model, cos, expected_output, epochs=EPOCHS, verbose=VERBOSE):
         #     row 24:  24 -> 49 -> 74 -> ... -> 49999
         # The target is the very next value, though, as in the post: row 0 reads sample 0, must
         # predict sample 1, and reads sample 25 next. Nothing is shuffled: otherwise a row would
-        # continue from the state of an unrelated sample.
+        # continue from the state of an unrelated sample. The states continue, but the gradient
+        # ends at each batch: no weight is trained for what a later batch will need.
         history = model.fit(
             stacks,
             epochs=1,  # so that the states can be reset after each epoch
@@ -194,9 +196,10 @@ def print_mse(cos, expected_output, predicted_output, lahead=LAHEAD):
 
     "No change" predicts the latest value of each sample (of the first feature, if there are
     several). On the series of the post its error is far smaller than that of the network, because
-    neighbouring values are almost equal. Both leave out the last `lahead` samples, which have no
-    target. Takes arrays of shapes (samples, tsteps, 1), (samples, 1) and (samples, 1). Raises
-    ValueError for targets or predictions of another shape.
+    neighbouring values are almost equal. Both leave out the last samples, which have no target: as
+    many as `lahead`, which must be that of `gen_expected_output`. Takes arrays of shapes (samples,
+    tsteps, 1), (samples, 1) and (samples, 1). Raises ValueError for targets or predictions of
+    another shape.
     """
     arrays = {"expected_output": expected_output, "predicted_output": predicted_output}
     for name, array in arrays.items():
@@ -207,7 +210,7 @@ def print_mse(cos, expected_output, predicted_output, lahead=LAHEAD):
     mse_of_no_change = np.mean((cos[:-lahead, -1, :1] - expected) ** 2)
     print("MSE of the prediction:", mse)
     print('MSE of "no change", the latest value:', mse_of_no_change)
-    print(f"(over the first {len(expected)} of {len(cos)} samples; the others have no target)")
+    print(f"(over the first {len(expected)} of {len(cos)} samples, as lahead is {lahead})")
 
 
 def plot_results(expected_output, predicted_output, path=PLOT_FILE):
@@ -241,12 +244,12 @@ def keras1_hard_sigmoid(x):
 def keras1_tanh(x):
     """The hyperbolic tangent with the gradient of Keras 1.2, computed in float64.
 
-    XLA's tanh of a float32 is exactly 1 from about 7.9 on, and its gradient 0. In Keras 1.2 the
+    XLA's tanh of a float32 is exactly 1 from about 8 on, and its gradient 0. In Keras 1.2 the
     gradient is 1 - tanh(x) ** 2, 4.8e-7 at x = 8. RMSprop divides a gradient by the root of its
     mean square, so even this one makes a step of the usual size.
     """
 
-    @keras.ops.custom_gradient  # inside, because Keras cannot save a model with what this returns
+    @keras.ops.custom_gradient  # Keras could not save a model whose activation is decorated so
     def tanh(x):
         y = keras.ops.cast(keras.ops.tanh(keras.ops.cast(x, "float64")), x.dtype)
         return y, lambda gradient: gradient * (1 - y * y)
@@ -323,13 +326,13 @@ class StatefulSequential(keras.Sequential):
         return super().call(inputs, training=training, mask=mask)
 
     def train_step(self, data):
-        return self.run(super().train_step, data)
+        return self.run_batches(super().train_step, data)
 
     def test_step(self, data):
-        return self.run(super().test_step, data)
+        return self.run_batches(super().test_step, data)
 
-    def run(self, keras_step, data):
-        """Trains or evaluates by Keras's step on a batch or each of a stack; returns the metrics."""
+    def run_batches(self, keras_step, data):
+        """Calls Keras's step for a batch, or each batch of a stack, and returns the metrics."""
         if not isinstance(data, dict):
             return keras_step(data)
         batches = data["cos"], data["expected_output"]
@@ -352,10 +355,12 @@ def stack_batches(model, cos, expected_output=None, batches_per_stack=500):
     """Returns a `tf.data.Dataset` of stacks, in order, for `fit`, `evaluate` or `predict`.
 
     Takes arrays of shapes (samples, tsteps, 1) and (samples, 1), or those of another model;
-    `predict` needs only the first. Raises ValueError for other shapes, a model without a fixed
-    batch size, a number of samples that it does not divide, and values that are not finite: the
-    states or the weights would carry them into all later predictions.
+    `predict` needs only the first. Raises ValueError for other shapes, another kind of model, one
+    without a fixed batch size, a number of samples that it does not divide, and values that are not
+    finite: the states or the weights would carry them into all later predictions.
     """
+    if not isinstance(model, StatefulSequential):
+        raise ValueError(f"the model is a {type(model).__name__}: must be a StatefulSequential")
     batch_size = model.input_shape[0]
     if batch_size is None:
         raise ValueError("the model must have a fixed batch size: keras.Input(batch_shape=...)")
@@ -400,7 +405,7 @@ def check_constants():
         require(type(globals()[name]) is int, name, "be an integer")
     for name in ("AMP", "PERIOD", "K"):
         value = globals()[name]
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        is_number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
         require(is_number and np.isfinite(value), name, "be a finite number")
     require(PERIOD != 0, "PERIOD", "not be 0")
     require(isinstance(STATEFUL, bool), "STATEFUL", "be True or False")

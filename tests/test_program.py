@@ -44,8 +44,17 @@ def test_both_mses_leave_out_the_samples_that_have_no_target(capsys, lahead):
     assert capsys.readouterr().out == (
         "MSE of the prediction: 4.0\n"
         f'MSE of "no change", the latest value: {no_change}\n'
-        f"(over the first {50 - lahead} of 50 samples; the others have no target)\n"
+        f"(over the first {50 - lahead} of 50 samples, as lahead is {lahead})\n"
     )
+
+
+def test_no_change_predicts_the_latest_value_of_the_first_of_several_features(capsys):
+    cos = np.random.default_rng(0).normal(size=(9, 2, 3))
+    expected_output = program.gen_expected_output(cos)
+    program.print_mse(cos, expected_output, expected_output)
+    no_change = np.mean(np.diff(cos[:, 1, 0]) ** 2)
+    [printed] = re.findall('"no change", the latest value: (.*)', capsys.readouterr().out)
+    assert float(printed) == pytest.approx(no_change)
 
 
 @pytest.mark.parametrize("seed, same", [(5, True), (0, True), (None, False)])
@@ -128,6 +137,13 @@ def test_ctrl_c_ends_the_training_and_the_program_continues(run_main, monkeypatc
     assert interrupted in printed and "Epoch 2" not in printed
     assert "MSE of the prediction" in printed
     assert plt.imread(tmp_path / "stateful_lstm.png").size > 0
+
+
+def test_only_ctrl_c_is_reported_as_an_interruption(run_main, monkeypatch, capsys):
+    monkeypatch.setattr(program, "train", mock.Mock(side_effect=RuntimeError("no memory")))
+    with pytest.raises(RuntimeError, match="no memory"):
+        run_main()
+    assert "Interrupted" not in capsys.readouterr().out
 
 
 def test_ctrl_c_in_a_function_is_not_caught(monkeypatch):

@@ -61,6 +61,17 @@ def test_the_plot_file_can_be_a_path_and_checking_it_writes_nothing(monkeypatch,
     assert os.listdir(tmp_path) == []
 
 
+def test_a_folder_that_cannot_be_written_to_is_refused(run_main, monkeypatch, capsys):
+    monkeypatch.setattr(os, "access", lambda folder, mode: mode != os.W_OK)
+    with pytest.raises(ValueError, match="PLOT_FILE = .* be in a folder that .* be written to"):
+        run_main()
+    assert capsys.readouterr().out == ""
+
+
+def test_the_numbers_of_the_series_can_be_numbers_of_numpy(run_main):
+    run_main(AMP=np.float32(3), PERIOD=np.float64(50), K=np.int64(0), EPOCHS=1)
+
+
 def test_a_backend_that_cannot_run_is_an_error_before_anything_is_printed(
     run_main, monkeypatch, capsys
 ):

@@ -75,6 +75,15 @@ def test_training_and_predicting_with_verbose_0_print_nothing(capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_training_and_predicting_with_verbose_2_print_a_line_each(capsys):
+    cos, expected_output = series()
+    model = new_model()
+    program.train(model, cos, expected_output, epochs=1, verbose=2)
+    assert re.fullmatch("Epoch 0 / 1\n1/1 - .*loss.*\n", capsys.readouterr().out)
+    program.predict(model, cos, verbose=2)
+    assert re.fullmatch("1/1 - .*\n", capsys.readouterr().out)
+
+
 @pytest.mark.filterwarnings("error:.*shuffle")
 def test_training_causes_no_warning_about_shuffling():
     program.train(new_model(), *series(), epochs=1)
@@ -237,6 +246,12 @@ def test_a_model_without_a_fixed_batch_size_is_refused():
     layers = [keras.Input((1, 1)), keras.layers.LSTM(2), keras.layers.Dense(1)]
     with pytest.raises(ValueError, match=re.escape("keras.Input(batch_shape=...)")):
         program.stack_batches(program.StatefulSequential(layers), *series())
+
+
+def test_a_model_that_takes_no_stacks_is_refused():
+    inputs = keras.Input(batch_shape=(25, 1, 1))
+    with pytest.raises(ValueError, match="the model is a Sequential: must be a StatefulSequential"):
+        program.train(keras.Sequential([inputs, keras.layers.LSTM(1)]), *series())
 
 
 @pytest.mark.parametrize(
