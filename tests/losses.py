@@ -126,11 +126,17 @@ def train(model, cos, expected_output, epochs, shuffle):
     return losses
 
 
+def to_next_value(cos):
+    """Returns the inputs and the targets of the post: the series, and the value after each."""
+    return cos, program.gen_expected_output(cos)
+
+
 def train_seeds(
     seeds,
     epochs=FIRST,
     change=change_nothing,
     series={},
+    task=to_next_value,
     shuffle=False,
     look=None,
     **settings,
@@ -138,11 +144,11 @@ def train_seeds(
     """Trains each seed; returns the losses, (epochs, seeds), and what `look` returns for each.
 
     `change` is a function that changes a new model, `series` are arguments of gen_cosine_amp,
-    `shuffle` is one of train, `settings` are those of build_model, and `look` is a function of the
-    trained model and its series.
+    `task` is a function that returns the inputs and targets for a series, `shuffle` is an argument
+    of train, `settings` are those of build_model, and `look` is a function of the trained model,
+    its inputs and its targets.
     """
-    cos = program.gen_cosine_amp(tsteps=settings.get("tsteps", 1), **series)
-    expected_output = program.gen_expected_output(cos)
+    inputs, targets = task(program.gen_cosine_amp(tsteps=settings.get("tsteps", 1), **series))
     model, losses, seen = None, [], []
     for seed in seeds:
         keras.utils.set_random_seed(int(seed))
@@ -153,12 +159,12 @@ def train_seeds(
         else:
             set_back(model, new)
         start = time.time()
-        losses.append(train(model, cos, expected_output, epochs, shuffle))
+        losses.append(train(model, inputs, targets, epochs, shuffle))
         line = f"... {change.__name__} {series or ''} {settings or ''} seed {seed}:"
         line += f" loss of epoch {epochs - 1} {losses[-1][-1]:.4g} ({time.time() - start:.0f} s)"
         print(line, file=sys.stderr, flush=True)
         if look is not None:
-            seen.append(look(model, cos))
+            seen.append(look(model, inputs, targets))
     return np.transpose(losses), seen
 
 
@@ -243,15 +249,13 @@ def epochs_picture():
     (losses, _), (by_default, _) = runs
     fig, ax = plt.subplots(figsize=(8, 4.5), layout="constrained")
     curves = {
-        "Keras 3 by default": (by_default, dict(color="0.55", linestyle=":", marker="^")),
-        "Keras 1.2.2": (recorded, dict(color="0.0", linestyle="-", linewidth=3, alpha=0.45)),
-        "this program": (losses, dict(color="0.0", linestyle="--", marker="o")),
+        "Keras 3 by default": (by_default, dict(color="C1", linestyle=":", marker="^")),
+        "Keras 1.2.2": (recorded, dict(color="black", linewidth=4, alpha=0.4)),
+        "this program": (losses, dict(color="C0", linestyle="--", marker="o")),
     }
     for name, (values, style) in curves.items():
-        ax.plot(np.median(values, axis=1), label=f"{name}, median", markersize=4, **style)
-        least, most = values.min(axis=1), values.max(axis=1)
-        ax.fill_between(range(25), least, most, color=style["color"], alpha=0.13, linewidth=0)
-    ax.set(yscale="log", xlabel="epoch", ylabel="loss (MSE)", title="Seeds 0 to 7 and their range")
+        ax.plot(np.median(values, axis=1), label=name, markersize=4, **style)
+    ax.set(yscale="log", xlabel="epoch", ylabel="loss (MSE)", title="Median of the seeds 0 to 7")
     ticks = [3, 5, 10, 20, 50, 100, 200, 300]
     ax.set_yticks(ticks, [str(tick) for tick in ticks])
     ax.set_yticks([], minor=True)

@@ -1,6 +1,9 @@
 """What the README says can be typed as it stands."""
 
+import os
 import re
+import subprocess
+import sys
 from functools import partial
 
 import matplotlib.pyplot as plt
@@ -24,12 +27,6 @@ def short_program(monkeypatch, tmp_path):
     plt.close("all")
 
 
-def test_the_snippet_about_states_finds_that_only_the_same_row_continues(short_program, capsys):
-    [snippet] = get_snippets("What stateful means")
-    exec(snippet, {})
-    assert capsys.readouterr().out == "[3]\n"
-
-
 def test_the_snippets_for_a_notebook_run_one_after_the_other(short_program, tmp_path, capsys):
     exec("\n".join(get_snippets("In a notebook or your own program")), {})
     epochs = re.findall("Epoch . / .", capsys.readouterr().out)
@@ -37,73 +34,145 @@ def test_the_snippets_for_a_notebook_run_one_after_the_other(short_program, tmp_
     assert {path.name for path in tmp_path.iterdir()} == {"stateful_lstm.png", "model.keras"}
 
 
-def test_training_goes_on_at_lower_rates_and_with_shuffled_samples(short_program, monkeypatch):
+def test_the_change_is_learned_at_lower_rates_and_added_to_the_value(short_program, monkeypatch):
     names, calls = {}, []
     exec(get_snippets("In a notebook or your own program")[0], names)
-    lower_rates, shuffled = get_snippets("Does the state matter?")
     train = program.train
 
-    def record(model, cos, expected_output, epochs):
-        calls.append((float(model.optimizer.learning_rate), cos, expected_output, epochs))
-        return train(model, cos, expected_output, epochs)
+    def record(model, cos, targets, **settings):
+        calls.append((float(model.optimizer.learning_rate), targets, settings))
+        return train(model, cos, targets, **settings)
 
     monkeypatch.setattr(program, "train", record)
-    exec(lower_rates, names)
-    assert [call[0] for call in calls] == pytest.approx([1e-4, 1e-5])
-    assert [call[3] for call in calls] == [5, 5]
-    calls.clear()
-    exec(shuffled, names)
-    pairs = sorted(zip(names["cos"].ravel(), names["expected_output"].ravel()))
-    for _, cos, expected_output, epochs in calls:
-        assert epochs == 1 and not np.array_equal(cos, names["cos"])
-        assert sorted(zip(cos.ravel(), expected_output.ravel())) == pairs
-    assert len(calls) == 5 and not np.array_equal(calls[0][1], calls[1][1])
+    [snippet] = get_snippets("Does the state matter?")
+    exec(snippet, names)
+    cos, values = names["cos"], names["cos"][:, 0]
+    for _, targets, _ in calls:
+        np.testing.assert_array_equal(targets[:-1], np.diff(values, axis=0))
+        assert targets[-1] == 0
+    assert [call[0] for call in calls] == pytest.approx([1e-3, 1e-4, 1e-5])
+    assert [call[2] for call in calls] == [{}, {"epochs": 5}, {"epochs": 5}]
+    added = values + program.predict(names["model"], cos, verbose=0)
+    np.testing.assert_allclose(names["predicted_output"], added)
 
 
-@pytest.mark.parametrize("tsteps", [1, 4])
-def test_your_own_series_becomes_samples_and_the_values_after_them(tsteps):
-    first, *_ = get_snippets("Your own series")
-    names = {}
-    exec(first.replace("tsteps = 1", f"tsteps = {tsteps}"), names)
-    x, y, k, scaled = [names[name] for name in ("x", "y", "k", "scaled")]
-    assert x.shape == (1000 - tsteps, tsteps, 1) and y.shape == (1000 - tsteps, 1)
-    np.testing.assert_array_equal(x[7, :, 0], scaled[7 : 7 + tsteps])
-    np.testing.assert_array_equal(y[:, 0], scaled[tsteps:])
-    assert y[k - 1, 0] == scaled[names["n"] - 1]  # the last target of the first part
-    assert abs(scaled[: names["n"]].mean()) < 1e-9
+OWN = get_snippets("Your own series")
+LOAD, FUNCTIONS, CHOOSE, TRAIN, PREDICT, FORECAST, CHECK, ALL, SAVE, GO_ON, MANY, LAYERS = OWN
+RANDOM = np.random.default_rng(0).normal(size=90)
+SEASON = np.arange(90) + 9 * np.sin(np.arange(90) * np.pi / 6) + RANDOM / 9
+SERIES = {0: RANDOM, 1: np.cumsum(RANDOM), 12: SEASON}  # by the lag that fits
 
 
-def test_your_own_series_is_predicted_better_than_by_both_baselines(short_program, capsys):
-    names = {}
-    snippets = get_snippets("Your own series")
-    printed = []
-    for snippet in snippets:
+def run_short(values, *snippets):
+    """Runs snippets with a series that has a season of 12, and one epoch at each rate."""
+    code = re.sub("(?m)^values = .*", "", LOAD + FUNCTIONS + "".join(snippets))
+    for text, short in (("season = 1 ", "season = 12 "), ("(1e-4, 33), (1e-5, 17)", "(1e-4, 1)")):
+        code = code.replace(text, short)
+    names = dict(values=values)
+    exec(code, names)
+    return names
+
+
+@pytest.mark.parametrize("lag", SERIES)
+def test_the_lag_is_the_one_whose_differences_vary_least(short_program, lag):
+    values = SERIES[lag]
+    names = run_short(values, CHOOSE, TRAIN)
+    assert names["lag"] == lag
+    differences = names["mean"] + names["deviation"] * names["samples"][:, 0, 0]
+    guesses = values[: 72 - lag] if lag else 0
+    np.testing.assert_allclose(guesses + differences, values[lag:72], atol=1e-9)
+    x, y, k, n = [names[name] for name in ("x", "y", "k", "n")]
+    assert n == 57 and len(x) == len(y) == 72 - lag - 1
+    np.testing.assert_array_equal(y[:-1], x[1:, 0])
+    np.testing.assert_array_equal(y[k - 1], names["samples"][n - lag - 1, 0])  # of value n - 1
+    of_the_first_part = names["samples"][: n - lag]
+    assert of_the_first_part.mean() == pytest.approx(0, abs=1e-9)
+    assert of_the_first_part.std() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("lag", SERIES)
+def test_one_value_at_a_time_is_predicted_as_all_at_once(short_program, lag):
+    names = run_short(SERIES[lag], CHOOSE, TRAIN, PREDICT)
+    series, n, k = [names[name] for name in ("series", "n", "k")]
+    program.predict(names["my_model"], names["x"][:k], verbose=0)
+    one_by_one = [names["predict_next"](list(series[:i])) for i in range(n, len(series))]
+    np.testing.assert_allclose(one_by_one, names["predicted"], rtol=1e-4)
+    np.testing.assert_array_equal(names["expected"], series[n:])
+
+
+def test_your_own_series_is_predicted_better_than_by_simple_guesses(short_program, capsys):
+    names, printed = {}, []
+    for snippet in (LOAD, FUNCTIONS, CHOOSE, TRAIN, PREDICT, FORECAST, CHECK):
         exec(snippet, names)
         printed += re.findall("MSE.*: (.*)", capsys.readouterr().out)
-    mse, no_change, of_mean, of_forecast, of_last_value, of_repeated_mean = map(float, printed)
+    mse, of_mean, no_change, of_forecast, of_repeated_mean, of_last_value = map(float, printed)
     assert mse < 0.8 * min(no_change, of_mean)
-    assert of_forecast < 0.1 * min(of_last_value, of_repeated_mean)
-    assert len(names["predicted"]) == 200 and len(names["forecast"]) == 50
-    assert abs(names["prediction"] - names["expected"][-1]) < 20
-
-    forecast = names["forecast"]
-    for again in snippets[2:5]:  # as cells of a notebook are
+    assert of_forecast < 0.5 * min(of_last_value, of_repeated_mean)
+    predicted, forecast = names["predicted"], names["forecast"]
+    assert len(predicted) == 200 and len(forecast) == 50
+    for again in (PREDICT, FORECAST):  # as cells of a notebook are
         exec(again, names)
+    np.testing.assert_allclose(names["predicted"], predicted)
     np.testing.assert_allclose(names["forecast"], forecast)
 
-    model, x = names["my_model"], names["x"]
-    last, of_200, of_10 = [program.predict(model, x[-n:])[-1, 0] for n in (len(x), 200, 10)]
-    assert abs(of_200 - last) < 0.001 and abs(of_10 - last) > 0.1  # standard deviations
+
+def test_a_season_is_compared_with_the_season_before(short_program, capsys):
+    names = run_short(SEASON, CHOOSE, TRAIN, PREDICT, FORECAST, CHECK)
+    printed = dict(re.findall("(MSE.*): (.*)", capsys.readouterr().out))
+    before = np.mean((SEASON[57 - 12 : 72 - 12] - SEASON[57:72]) ** 2)
+    assert float(printed["MSE of the value 12 before"]) == pytest.approx(before)
+    repeated = np.mean((np.resize(SEASON[60:72], 18) - SEASON[72:]) ** 2)
+    assert float(printed["MSE of the last 12, repeated"]) == pytest.approx(repeated)
+    assert len(names["forecast"]) == 18
 
 
-def test_a_missing_value_that_arrives_is_replaced_by_its_prediction(short_program):
-    names = {}
-    first, _, _, _, arriving, _ = get_snippets("Your own series")
-    exec(first, names)
-    names["my_model"] = program.build_model(batch_size=1)
-    names["future"] = np.array([20.0, np.nan, 20.0, 20.0])
-    exec(arriving, names)
-    assert np.isfinite(names["prediction"])
+def test_the_model_of_tomorrow_is_trained_on_all_values(short_program, monkeypatch):
+    trained = []
+    train = program.train
+    monkeypatch.setattr(program, "train", lambda *a, **b: trained.append(a[1]) or train(*a, **b))
+    names = run_short(SERIES[1], CHOOSE, TRAIN, ALL, TRAIN, FORECAST)
+    differences = np.diff(SERIES[1])
+    scaled = (differences - differences.mean()) / differences.std()
+    np.testing.assert_allclose(trained[-1][:, 0, 0], scaled[:-1])
+    assert names["known"][:90] == list(SERIES[1]) and len(names["forecast"]) == 18
+
+
+def test_a_saved_model_goes_on_in_a_new_process(short_program, tmp_path):
+    names = run_short(np.resize(SEASON, 700), CHOOSE, TRAIN, ALL, TRAIN, SAVE)
+    program.predict(names["my_model"], names["x"], verbose=0)
+    known, expected = list(names["series"]), []
+    for value in (21.5, None, 20.9):
+        expected.append(names["predict_next"](known))
+        known.append(value or expected[-1])
+    loading = "\n".join(re.findall("(?m)^(?:import|from) .*", LOAD))
+    code = "\n".join([loading, FUNCTIONS, GO_ON])
+    environment = {**os.environ, "PYTHONPATH": str(SCRIPT.parent)}
+    command = [sys.executable, "-c", code]
+    printed = subprocess.check_output(command, cwd=tmp_path, env=environment, text=True)
+    predictions = [float(value) for value in re.findall("Predicted: (.*) arrived", printed)]
+    np.testing.assert_allclose(predictions, expected, atol=0.001 * names["deviation"])
+
+
+def test_several_series_are_predicted_each_from_its_own_values(short_program):
+    names = run_short(SERIES[1], MANY)
+    outputs, x = names["outputs"], names["x_of_many"].copy()
+    np.testing.assert_array_equal(names["y_of_many"].reshape(89, 2), names["scaled"][1:])
+    np.testing.assert_allclose(names["scaled"].std(axis=0), [1, 1])
+    x.reshape(89, 2)[:, 1] = 0
+    others = program.predict(names["model_of_many"], x, verbose=0).reshape(89, 2)
+    np.testing.assert_array_equal(others[:, 0], outputs[:, 0])
+    assert np.any(others[:, 1] != outputs[:, 1])
+
+
+def test_the_snippet_with_layers_of_your_own_runs(short_program):
+    names = run_short(SERIES[1], CHOOSE, TRAIN, LAYERS)
+    assert names["gru"].output_shape == (1, 1)
+
+
+def test_the_steps_of_the_guide_are_a_list_of_seven():
+    text = (SCRIPT.parent / "tests" / "PORTING.md").read_text(encoding="utf-8")
+    steps = text.split("## Steps\n")[1].split("\n## ")[0]
+    assert re.findall(r"(?m)^(\d)\. ", steps) == list("1234567")
 
 
 def test_the_links_between_the_documents_lead_somewhere():
