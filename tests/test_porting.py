@@ -1,4 +1,4 @@
-"""What PORTING.md says, against formulas of Keras 1.2.2 in NumPy. Its snippets are run here."""
+"""What PORTING.md and keras1.py say, against formulas of Keras 1.2.2 in NumPy."""
 
 import functools
 import re
@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import keras1
 import stateful_lstm as program
 from stateful_lstm import keras, keras1_hard_sigmoid
 
 # A newer Keras may have mended what a row says: the test of what Keras itself does then reports
-# that, and does not fail. Tests of the guide's own code are not marked.
+# that, and does not fail. Tests of keras1.py are not marked.
 MEASURED = (3, 15, 1)  # the newest Keras that PORTING.md was measured with
 version = tuple(int(number) for number in re.findall(r"\d+", keras.__version__)[:3])
 reason = f"PORTING.md was not measured with Keras {keras.__version__}: look at the row of this test"
@@ -24,13 +25,10 @@ GRADIENTS = np.array([1e-9, 1e-4, 1.0, 100.0])
 MENDED = "this Keras has mended the gradient of Embedding: take its row out of PORTING.md"
 
 
-@functools.cache
-def run_snippets():
-    """Returns the names that the code of PORTING.md defines."""
-    names = {}
-    snippets = re.findall(r"(?s)```python\n(.*?)```", (HERE / "PORTING.md").read_text("utf-8"))
-    exec("\n".join(snippets), names)
-    return names
+def save_and_load(model, folder):
+    """Returns a saved model as a new program loads it."""
+    model.save(folder / "x.keras")
+    return keras.models.load_model(folder / "x.keras")
 
 
 def hard_sigmoid(x):
@@ -79,9 +77,10 @@ def run_gru(x, kernels, recurrent_kernels, biases):
 
 
 @pytest.mark.parametrize(
-    "name, run, settings", [("LSTM", run_lstm, {}), ("GRU", run_gru, dict(reset_after=False))]
+    "name, run, layer",
+    [("LSTM", run_lstm, keras1.Keras1LSTM(5)), ("GRU", run_gru, keras1.Keras1GRU(5))],
 )
-def test_carried_weights_give_the_outputs_of_keras_1(name, run, settings):
+def test_carried_weights_give_the_outputs_of_keras_1(name, run, layer):
     source = (HERE / "keras_1_2_2.py").read_text()  # cannot be imported without Theano
     names = dict(np=np)
     exec(source[source.index("def convert_layer") : source.index("def record")], names)
@@ -92,7 +91,6 @@ def test_carried_weights_give_the_outputs_of_keras_1(name, run, settings):
     arrays = [random.normal(size=shape) for _ in range(gates) for shape in ((3, 5), (5, 5), (5,))]
     old_layer = type(name, (), dict(get_weights=lambda self: arrays))()  # as Keras 1.2.2 has it
 
-    layer = getattr(layers, name)(5, recurrent_activation=keras1_hard_sigmoid, **settings)
     layer.build(x.shape)
     layer.set_weights(names["convert_layer"](old_layer))
     expected = run(x, arrays[0::3], arrays[1::3], arrays[2::3])
@@ -105,19 +103,18 @@ def test_a_gru_resets_after_the_product_by_default():
 
 
 def test_a_seed_draws_the_gates_one_by_one():
-    gates = run_snippets()["gates"]
     model = keras.Sequential([keras.Input((1, 2)), layers.LSTM(3), layers.Dense(1)])
     np.random.seed(5)
     program.initialize_weights(model)
     np.random.seed(5)
-    for kernel, drawn in zip(model.get_weights(), gates(2, 3, 4)):
+    for kernel, drawn in zip(model.get_weights(), keras1.gates(2, 3, 4)):
         np.testing.assert_array_equal(kernel, np.float32(drawn))
 
 
 @pytest.mark.parametrize("count", [4, 3])
 def test_with_consume_less_gpu_a_seed_draws_all_gates_at_once(count):
     np.random.seed(5)
-    kernel, recurrent_kernel = run_snippets()["gates"](2, 6, count, gpu=True)
+    kernel, recurrent_kernel = keras1.gates(2, 6, count, gpu=True)
     np.random.seed(5)
     limit = np.sqrt(6 / (2 + count * 6))
     np.testing.assert_array_equal(kernel, np.random.uniform(-limit, limit, (2, count * 6)))
@@ -127,18 +124,42 @@ def test_with_consume_less_gpu_a_seed_draws_all_gates_at_once(count):
     np.testing.assert_allclose(normal @ onto_its_rows, normal, atol=1e-9)
 
 
+@pytest.mark.parametrize("rows, columns", [(9, 9), (3, 7), (7, 3)])
+def test_an_orthogonal_kernel_is_11_tenths_of_an_orthogonal_matrix(rows, columns):
+    kernel = keras1.orthogonal(rows, columns)
+    assert kernel.shape == (rows, columns)
+    product = kernel @ kernel.T if rows <= columns else kernel.T @ kernel
+    np.testing.assert_allclose(product, 1.21 * np.eye(min(rows, columns)), atol=1e-9)
+
+
+@pytest.mark.parametrize("gpu", [False, True])
+def test_glorot_normal_is_drawn_as_in_keras_1(gpu):
+    np.random.seed(0)
+    kernel, _ = keras1.gates(2, 3, 4, gpu, draw=keras1.glorot_normal)
+    np.random.seed(0)
+    first = np.random.normal(0, np.sqrt(2 / (2 + 12 if gpu else 2 + 3)), (2, 12 if gpu else 3))
+    np.testing.assert_array_equal(kernel[:, : first.shape[1]], first)
+
+
 def test_the_weights_drawn_from_a_seed_fit_the_model():
-    weights = run_snippets()["weights"]
+    [snippet] = re.findall(r"(?s)```python\n(.*?)```", (HERE / "PORTING.md").read_text("utf-8"))
+    names = {}
+    exec(snippet, names)
+    weights = names["weights"]
     model = keras.Sequential([
         keras.Input((5,)),
-        layers.Embedding(40, 16),
-        layers.LSTM(8, return_sequences=True),
-        layers.Bidirectional(layers.GRU(20, reset_after=False, return_sequences=True)),
+        keras1.Keras1Embedding(40, 16),
+        keras1.Keras1LSTM(8, return_sequences=True),
+        keras1.Keras1BatchNormalization(),
+        keras1.Keras1Bidirectional(keras1.Keras1GRU(20, return_sequences=True)),
         layers.SimpleRNN(9),
         layers.Dropout(0.3),
         layers.Dense(3),
     ])
+    new_weights = model.get_weights()
     model.set_weights(weights)  # an error if a shape differs
+    for kind in (0.0, 1.0):  # those that are not drawn
+        assert [np.all(w == kind) for w in weights] == [np.all(w == kind) for w in new_weights]
     recurrent_kernel = weights[-4]
     np.testing.assert_allclose(recurrent_kernel @ recurrent_kernel.T, 1.21 * np.eye(9), atol=1e-9)
 
@@ -157,10 +178,9 @@ def test_what_is_unchanged_starts_as_before():
 # Layers
 
 
-def train_embedding(optimizer, regularizer=None):
+def train_embedding(kind, optimizer):
     """Returns a row of 0 after one step in which it occurs 64 times with gradient 1."""
-    settings = dict(embeddings_initializer="zeros", embeddings_regularizer=regularizer)
-    embedding = layers.Embedding(2, 1, **settings)
+    embedding = kind(2, 1, embeddings_initializer="zeros")
     model = keras.Sequential([keras.Input((64,), dtype="int32"), embedding])
     model.compile(optimizer, lambda y, p: ops.sum(p))
     model.train_on_batch(np.zeros((1, 64), int), np.zeros((1, 64, 1)))
@@ -180,18 +200,18 @@ EMBEDDING_STEPS = {  # Keras 1.2.2's steps for the sum of the gradients, 64
 @pytest.mark.parametrize("new_optimizer, step", EMBEDDING_STEPS.values(), ids=EMBEDDING_STEPS)
 @keras_itself
 def test_an_embedding_moves_repeated_tokens_too_far(new_optimizer, step):
-    assert train_embedding(new_optimizer()) / step > 7, MENDED
+    assert train_embedding(layers.Embedding, new_optimizer()) / step > 7, MENDED
 
 
 @pytest.mark.parametrize("new_optimizer, step", EMBEDDING_STEPS.values(), ids=EMBEDDING_STEPS)
-def test_a_regularizer_of_0_moves_repeated_tokens_as_keras_1(new_optimizer, step):
-    with_regularizer = train_embedding(new_optimizer(), keras.regularizers.L2(0.0))
-    assert with_regularizer == pytest.approx(step, rel=1e-3)
+def test_keras1_embedding_moves_repeated_tokens_as_keras_1(new_optimizer, step):
+    moved = train_embedding(keras1.Keras1Embedding, new_optimizer())
+    assert moved == pytest.approx(step, rel=1e-3)
 
 
 def test_the_dropout_of_keras1_embedding_drops_tokens_with_one_mask_per_batch(tmp_path):
     keras.utils.set_random_seed(0)
-    embedding = run_snippets()["Keras1Embedding"](1000, 3, dropout=0.2)
+    embedding = keras1.Keras1Embedding(1000, 3, dropout=0.2)
     model = keras.Sequential([keras.Input((500,)), embedding])
     tokens = np.random.default_rng(0).integers(0, 1000, (8, 500))
     table = embedding.get_weights()[0]
@@ -203,8 +223,7 @@ def test_the_dropout_of_keras1_embedding_drops_tokens_with_one_mask_per_batch(tm
     assert np.mean(ratios == 0) == pytest.approx(0.2, abs=0.05)
     assert np.any(ratios != model(tokens, training=True) / table[tokens])
     np.testing.assert_array_equal(model.predict(tokens, verbose=0), table[tokens])
-    model.save(tmp_path / "x.keras")
-    loaded = keras.models.load_model(tmp_path / "x.keras")
+    loaded = save_and_load(model, tmp_path)
     assert loaded.layers[0].dropout.rate == 0.2
     np.testing.assert_array_equal(loaded.predict(tokens, verbose=0), table[tokens])
 
@@ -219,8 +238,8 @@ def test_a_kernel_regularizer_no_longer_acts_on_the_recurrent_kernel():
 
     l2 = keras.regularizers.L2(0.5)
     assert penalty(kernel_regularizer=l2) == pytest.approx(0.5 * 2 * 12)
-    keras1 = 0.5 * (2 * 12 + 3 * 12)  # W_regularizer
-    assert penalty(kernel_regularizer=l2, recurrent_regularizer=l2) == pytest.approx(keras1)
+    both = 0.5 * (2 * 12 + 3 * 12)  # as W_regularizer did
+    assert penalty(kernel_regularizer=l2, recurrent_regularizer=l2) == pytest.approx(both)
 
 
 @pytest.mark.skipif(
@@ -237,44 +256,94 @@ def test_an_activity_penalty_is_divided_by_the_batch_size_and_lost_inside_time_d
         model.compile("sgd", "mse")
         return model.evaluate(x, np.full((6, 3, 1), 2.0), batch_size=6, verbose=0)
 
-    keras1 = 0.1 * 6 * 3 * 2.0**2
-    assert penalty(layers.Dense(1, **settings)) == pytest.approx(keras1 / 6)
+    expected = 0.1 * 6 * 3 * 2.0**2
+    assert penalty(layers.Dense(1, **settings)) == pytest.approx(expected / 6)
     assert penalty(layers.TimeDistributed(layers.Dense(1, **settings))) == 0
     dense = layers.Dense(1, kernel_initializer="ones")
     outside = layers.TimeDistributed(dense, activity_regularizer=keras.regularizers.L2(6 * 0.1))
-    assert penalty(outside) == pytest.approx(keras1)
+    assert penalty(outside) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("implementation, masks", [(1, 4), (2, 1)])
-@keras_itself
-def test_implementation_1_draws_a_dropout_mask_per_gate(implementation, masks):
+def count_outputs(layer):
+    """Returns how many different outputs dropout makes of ones: 5 with a mask for each gate.
+
+    The cell is 0 if its own gate is dropped; else input and output gate are dropped or not.
+    """
     keras.utils.set_random_seed(0)
-    lstm = layers.LSTM(1, dropout=0.5, implementation=implementation, use_cudnn=False)
-    lstm.build((500, 1, 1))
-    lstm.set_weights([np.array([[1.0, 1, 2, 3]]), np.zeros((1, 4)), np.zeros(4)])
-    outputs = np.unique(np.round(lstm(np.ones((500, 1, 1)), training=True), 4))
-    # The cell is 0 if its own gate is dropped; else input and output gate are dropped or not.
-    assert len(outputs) == {4: 5, 1: 2}[masks]
-
-
-@keras_itself
-def test_implementation_2_is_lost_beside_recurrent_dropout_and_1_inside_bidirectional():
-    lstm = functools.partial(layers.LSTM, 1, dropout=0.5)
-    assert lstm(recurrent_dropout=0.5, implementation=2).cell.implementation == 1
-    inside = layers.Bidirectional(lstm(implementation=1, use_cudnn=False)).forward_layer
-    assert inside.cell.implementation == 2
-    both = layers.Bidirectional(lstm(implementation=1, recurrent_dropout=0.5)).forward_layer
-    assert both.cell.implementation == 1
-
-
-@keras_itself
-def test_a_small_recurrent_dropout_keeps_a_mask_per_gate_inside_bidirectional():
-    keras.utils.set_random_seed(0)
-    layer = layers.Bidirectional(layers.LSTM(1, dropout=0.5, recurrent_dropout=1e-9))
     layer.build((500, 1, 1))
-    layer.set_weights(2 * [np.array([[1.0, 1, 2, 3]]), np.zeros((1, 4)), np.zeros(4)])
+    weights = [np.array([[1.0, 1, 2, 3]]), np.zeros((1, 4)), np.zeros(4)]
+    layer.set_weights(weights * (len(layer.weights) // 3))
     outputs = np.round(layer(np.ones((500, 1, 1)), training=True), 4)
-    assert [len(np.unique(direction)) for direction in outputs.T] == [5, 5]
+    return [len(np.unique(direction)) for direction in outputs.T]
+
+
+@keras_itself
+def test_an_lstm_has_one_mask_for_all_gates_but_not_beside_recurrent_dropout():
+    assert count_outputs(layers.LSTM(1, dropout=0.5, use_cudnn=False)) == [2]
+    assert count_outputs(layers.LSTM(1, dropout=0.5, recurrent_dropout=0.5)) == [5]
+
+
+@pytest.mark.parametrize("one_mask, outputs", [(False, 5), (True, 2)])
+@pytest.mark.parametrize("recurrent_dropout", [0.0, 0.5])
+def test_keras1_lstm_has_a_mask_for_each_gate_or_one_for_all(one_mask, outputs, recurrent_dropout):
+    def build():
+        settings = dict(dropout=0.5, recurrent_dropout=recurrent_dropout, one_mask=one_mask)
+        return keras1.Keras1LSTM(1, **settings)
+
+    assert count_outputs(build()) == [outputs]
+    assert count_outputs(keras1.Keras1Bidirectional(build())) == [outputs, outputs]
+
+
+@pytest.mark.parametrize("kind", [keras1.Keras1LSTM, keras1.Keras1GRU])
+@pytest.mark.parametrize("one_mask", [False, True])
+def test_keras1_layers_drop_the_state_with_a_mask_for_each_gate_or_one_for_all(kind, one_mask):
+    layer = kind(2, recurrent_dropout=0.5, one_mask=one_mask)
+    masks = layer.cell.get_recurrent_dropout_mask(np.ones((500, 2), "float32"))
+    assert all(np.array_equal(mask, masks[0]) for mask in masks) == one_mask
+    assert layer.cell.get_dropout_mask(np.ones((500, 2))) is None
+
+
+def repeat_masked(x, mask, run):
+    """Returns the outputs of a step function, which a masked step repeats, as Keras 1.2.2 does."""
+    outputs, h = [], np.zeros((len(x), 1))
+    for t in range(x.shape[1]):
+        h = np.where(mask[:, t], run(x[:, t], h), h)
+        outputs.append(h)
+    return np.stack(outputs, axis=1)
+
+
+def run_masked(kind):
+    """Returns what a Bidirectional layer makes of masked steps, and what Keras 1.2.2 made."""
+    x = np.array([[0.0, 0, 1, 2], [0, 3, 0, 4]])[..., np.newaxis]
+    layer = kind(layers.SimpleRNN(1, return_sequences=True))
+    model = keras.Sequential([keras.Input((4, 1)), layers.Masking(), layer])
+    model.set_weights(2 * [np.full((1, 1), 0.3), np.full((1, 1), 0.5), np.zeros(1)])
+    sides = []
+    for order in (slice(None), slice(None, None, -1)):
+        turned = x[:, order]
+        run = repeat_masked(turned, turned != 0, lambda x, h: np.tanh(0.3 * x + 0.5 * h))
+        sides.append(run[:, order])
+    return model.predict(x, verbose=0), np.concatenate(sides, axis=2)
+
+
+@keras_itself
+def test_masked_steps_of_bidirectional_sequences_are_0():
+    outputs, keras1_outputs = run_masked(layers.Bidirectional)
+    assert outputs[0, 1, 1] == 0 != keras1_outputs[0, 1, 1]
+
+
+def test_masked_steps_of_keras1_bidirectional_repeat_the_output_before():
+    outputs, keras1_outputs = run_masked(keras1.Keras1Bidirectional)
+    np.testing.assert_allclose(outputs, keras1_outputs, atol=1e-6)
+
+
+@keras_itself
+def test_go_backwards_reads_from_the_end():
+    x = np.random.default_rng(0).normal(size=(2, 5, 3))
+    layer = layers.SimpleRNN(4, go_backwards=True, return_sequences=True)
+    backwards = layer(x)
+    layer.go_backwards = False
+    np.testing.assert_allclose(backwards, layer(x[:, ::-1]), atol=1e-6)
 
 
 @keras_itself
@@ -298,11 +367,10 @@ def test_the_gradient_of_relu_at_0_is_0():
 
 
 def test_keras1_relu_has_the_gradient_of_keras_1_and_is_loaded_with_a_model(tmp_path):
-    relu = run_snippets()["keras1_relu"]
+    relu = keras1.keras1_relu
     assert differentiate(relu) == ([0, 0, 2], [0, 0.5, 1])
     model = keras.Sequential([keras.Input((1,)), layers.Dense(1, activation=relu)])
-    model.save(tmp_path / "x.keras")
-    loaded = keras.models.load_model(tmp_path / "x.keras")
+    loaded = save_and_load(model, tmp_path)
     assert differentiate(loaded.layers[0].activation) == ([0, 0, 2], [0, 0.5, 1])
 
 
@@ -318,28 +386,28 @@ def test_the_gradient_of_tanh_under_xla_is_0_for_large_inputs():
     assert differentiate(tf.constant([8.0])).numpy() == [0]  # Theano's is 4.8e-7
 
 
-class Unmasked(layers.BatchNormalization):
-    def call(self, inputs, training=None, mask=None):
-        return super().call(inputs, training=training)
-
-
 def normalize_masked(kind):
-    """Returns the input and the mean that a layer of batch normalization has seen of it."""
+    """Returns a masked input, and the layer of batch normalization that was trained with it."""
     x = np.array([[0.0, 0, 1, 2], [0, 0, 0, 3]], "float32")[..., np.newaxis]
-    normalization = kind(momentum=0.0)
+    normalization = kind(momentum=0.25)
     normalization(layers.Masking()(x), training=True)
-    return x, normalization.moving_mean.numpy().item()
+    return x, normalization
 
 
 @keras_itself
 def test_batch_normalization_leaves_masked_steps_out():
-    x, mean = normalize_masked(layers.BatchNormalization)
-    assert mean == pytest.approx(np.mean(x[x != 0]))
+    x, normalization = normalize_masked(layers.BatchNormalization)
+    assert normalization.moving_mean.numpy() == pytest.approx([0.75 * np.mean(x[x != 0])])
 
 
-def test_batch_normalization_without_the_mask_is_that_of_keras_1():
-    x, mean = normalize_masked(Unmasked)
-    assert mean == pytest.approx(np.mean(x))
+def test_keras1_batch_normalization_has_the_moving_averages_of_keras_1():
+    x, normalization = normalize_masked(keras1.Keras1BatchNormalization)
+    assert normalization.moving_mean.numpy() == pytest.approx([0.75 * np.mean(x)])
+    variance = 0.25 * 1 + 0.75 * (np.var(x) + 1e-3)
+    assert normalization.moving_variance.numpy() == pytest.approx([variance])
+    normalization.trainable = False
+    normalization(x, training=True)
+    assert normalization.moving_variance.numpy() == pytest.approx([variance])
 
 
 # Optimizers
@@ -372,7 +440,7 @@ def test_keras1_adam_takes_the_arguments_of_keras_1_and_makes_its_steps(decay):
         m, v = beta_1 * m + (one - beta_1) * g, beta_2 * v + (one - beta_2) * g * g
         rate = 0.01 / (1 + decay * (t - 1)) * np.sqrt(one - beta_2**t) / (one - beta_1**t)
         p = p - rate * m / (np.sqrt(v) + np.float32(1e-8))
-    optimizer = run_snippets()["Keras1Adam"](0.01, 0.9, 0.999, 1e-8, decay)
+    optimizer = keras1.Keras1Adam(0.01, 0.9, 0.999, 1e-8, decay)
     np.testing.assert_allclose(steps_of(optimizer, dtype="float32"), p, rtol=1e-6)
     inexact = steps_of(optimizers.Adam(0.01, epsilon=1e-8), dtype="float32")
     assert decay or np.abs(inexact / p - 1).max() > 5e-6
@@ -384,7 +452,7 @@ def test_keras1_rmsprop_is_exact(decay):
     for t in range(10):
         v = 0.9 * v + 0.1 * g**2
         p = p - 0.01 / (1 + decay * t) * g / (np.sqrt(v) + 1e-8)
-    kinds = (run_snippets()["Decay"], program.Keras1RMSprop)
+    kinds = (keras1.Decay, program.Keras1RMSprop)
     optimizer = type("DecayingRMSprop", kinds, {})(0.01, decay=decay)
     np.testing.assert_allclose(steps_of(optimizer, 10), p, rtol=1e-6)
 
@@ -394,7 +462,7 @@ def test_keras1_adagrad_is_exact():
     for _ in range(10):
         v = v + g**2
         p = p - 0.01 * g / (np.sqrt(v) + 1e-8)
-    optimizer = run_snippets()["Keras1Adagrad"]()
+    optimizer = keras1.Keras1Adagrad()
     np.testing.assert_allclose(steps_of(optimizer, 10), p, rtol=1e-6)
 
 
@@ -419,18 +487,28 @@ def test_adamax_had_a_rate_of_0_002():
     assert float(optimizers.Adamax().learning_rate) == pytest.approx(0.001)
 
 
-@keras_itself
-def test_nadam_has_lost_its_schedule():
+def keras1_nadam(count):
+    """Returns four weights after steps of Keras 1.2.2's Nadam from 0."""
     p, m, v, product, g = 0, 0, 0, 1, GRADIENTS
-    for t in (1, 2, 3):
+    for t in range(1, count + 1):
         now, later = [0.9 * (1 - 0.5 * 0.96 ** (0.004 * s)) for s in (t, t + 1)]
         product *= now
         m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
         step = (1 - now) * g / (1 - product) + later * m / (1 - product * later)
         p = p - 0.002 * step / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
+    return p
+
+
+@keras_itself
+def test_nadam_has_lost_its_schedule():
     steps = steps_of(optimizers.Nadam(0.002, epsilon=1e-8))
-    assert 0.005 < abs(steps[2] / p[2] - 1) < 0.5
+    assert 0.005 < abs(steps[2] / keras1_nadam(3)[2] - 1) < 0.5
     assert float(optimizers.Nadam().learning_rate) == pytest.approx(0.001)
+
+
+def test_keras1_nadam_is_exact():
+    steps = steps_of(keras1.Keras1Nadam(), 10)
+    np.testing.assert_allclose(steps, keras1_nadam(10), rtol=2e-5)  # 1 - beta_2 is of float32
 
 
 @pytest.mark.parametrize("nesterov", [False, True])
@@ -456,6 +534,13 @@ def test_clipnorm_is_the_norm_of_each_gradient_by_itself():
 
 
 @keras_itself
+def test_the_old_name_of_the_rate_does_nothing():
+    optimizer = optimizers.SGD(0.5)
+    optimizer.lr = 0.1
+    assert float(optimizer.learning_rate) == 0.5
+
+
+@keras_itself
 def test_decay_is_ignored():
     with pytest.warns(UserWarning, match="no longer supported and will be ignored"):
         optimizers.Adam(0.01, decay=0.1)
@@ -464,7 +549,7 @@ def test_decay_is_ignored():
 def test_a_decaying_optimizer_works_beside_a_scheduler():
     x = np.ones((4, 1))
     scheduler = keras.callbacks.LearningRateScheduler(lambda epoch: 0.5 / 2**epoch)
-    model = build_identity(optimizer=run_snippets()["Keras1Adam"](decay=0.1))
+    model = build_identity(optimizer=keras1.Keras1Adam(decay=0.1))
     model.fit(x, x, epochs=2, verbose=0, callbacks=[scheduler])
     assert float(model.optimizer.learning_rate) == 0.25
 
@@ -478,13 +563,86 @@ def test_fit_trains_one_epoch_by_default():
     assert len(build_identity().fit(x, x, verbose=0).history["loss"]) == 1
 
 
+def keras1_crossentropy(name, y, p):
+    """Returns a loss of Keras 1.2.2 for probabilities p, which it clips."""
+    most = np.float32(1 - 1e-7)  # 1 - 1.2e-7
+    if name == "binary":
+        p = np.clip(p, 1e-7, most)
+        return np.mean(-y * np.log(p) - (1 - y) * np.log(1 - p))
+    p = np.clip(p / p.sum(axis=-1, keepdims=True), 1e-7, most)
+    return np.mean(np.sum(-y * np.log(p), axis=-1))
+
+
+CROSSENTROPIES = [  # activation, loss, logits, whether Keras 3 differs
+    ("softmax", "binary", [1.0, 0.3, -2.0], True),
+    ("sigmoid", "categorical", [1.0, 0.3, -2.0], True),
+    ("softmax", "categorical", [0.0, 40.0, 1.0], True),  # is clipped: 16.1 at most
+    ("sigmoid", "binary", [30.0, -30.0, 40.0], True),
+    ("softmax", "categorical", [1.0, 0.3, -2.0], False),
+    ("sigmoid", "binary", [1.0, 0.3, -2.0], False),
+]
+
+
+def evaluate_crossentropy(activation, loss, logits):
+    """Returns a loss of one sample of the first of three classes, and its probabilities."""
+    model = keras.Sequential([keras.Input((3,)), layers.Activation(activation)])
+    model.compile(loss=loss)
+    x, y = np.array([logits]), np.array([[1.0, 0, 0]])
+    if "sparse" in str(loss):
+        y = np.array([0])
+    return model.evaluate(x, y, verbose=0), model.predict(x, verbose=0).astype("float64")
+
+
+@pytest.mark.parametrize("activation, name, logits, differs", CROSSENTROPIES)
 @keras_itself
-def test_the_cross_entropy_of_a_softmax_is_no_longer_clipped():
-    model = keras.Sequential([keras.Input((2,)), layers.Activation("softmax")])
+def test_a_cross_entropy_takes_the_logits_of_any_activation(activation, name, logits, differs):
+    loss, p = evaluate_crossentropy(activation, name + "_crossentropy", logits)
+    old = keras1_crossentropy(name, np.array([[1.0, 0, 0]]), p)
+    assert (abs(loss / old - 1) > 0.03) == differs
+
+
+@pytest.mark.parametrize("activation, name, logits, differs", CROSSENTROPIES)
+def test_a_keras1_cross_entropy_takes_the_clipped_probabilities(activation, name, logits, differs):
+    function = getattr(keras1, f"keras1_{name}_crossentropy")
+    loss, p = evaluate_crossentropy(activation, function, logits)
+    assert loss == pytest.approx(keras1_crossentropy(name, np.array([[1.0, 0, 0]]), p), rel=1e-5)
+
+
+@pytest.mark.parametrize("logits", [[1.0, 0.3, -2.0], [0.0, 40.0, 1.0]])
+def test_keras1_sparse_cross_entropy_is_that_of_the_class(logits):
+    losses = []
+    for kind in ("categorical", "sparse_categorical"):
+        function = getattr(keras1, f"keras1_{kind}_crossentropy")
+        losses.append(evaluate_crossentropy("softmax", function, logits)[0])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+@keras_itself
+def test_inside_time_distributed_a_softmax_is_clipped():
+    softmax = layers.TimeDistributed(layers.Activation("softmax"))
+    model = keras.Sequential([keras.Input((1, 2)), softmax])
     model.compile(loss="categorical_crossentropy")
-    x, y = np.array([[0.0, 40.0]]), np.array([[1.0, 0.0]])
-    assert model.evaluate(x, y, verbose=0) == pytest.approx(40)
-    assert -np.log(np.float32(1e-7)) == pytest.approx(16.1, abs=0.1)  # the most in Keras 1.2.2
+    x, y = np.array([[[0.0, 40.0]]]), np.array([[[1.0, 0.0]]])
+    assert model.evaluate(x, y, verbose=0) == pytest.approx(-np.log(1e-7), rel=1e-3)
+
+
+UNCHANGED = {  # losses as formulas of the targets y and the predictions p
+    "mse": lambda y, p: (y - p) ** 2,
+    "mae": lambda y, p: abs(y - p),
+    "mape": lambda y, p: 100 * abs((y - p) / y),
+    "msle": lambda y, p: (np.log(p + 1) - np.log(y + 1)) ** 2,
+    "poisson": lambda y, p: p - y * np.log(p + 1e-7),
+    "kl_divergence": lambda y, p: 2 * y * np.log(y / p),  # a sum over two columns
+}
+
+
+@pytest.mark.parametrize("name", UNCHANGED)
+@keras_itself
+def test_a_loss_is_unchanged(name):
+    y, p = np.array([[0.2, 0.8], [0.5, 0.5]]), np.array([[0.3, 0.7], [0.9, 0.1]])
+    model = build_identity((2,), loss=name)
+    loss = model.evaluate(p, y, verbose=0)
+    assert loss == pytest.approx(np.mean(UNCHANGED[name](y, p)), rel=1e-5)
 
 
 @keras_itself
@@ -503,9 +661,9 @@ def test_samples_of_weight_0_count_in_the_mean():
 
 def test_samples_of_weight_0_do_not_count_in_keras1_batches():
     x, weights = np.array([[1.0], [2], [3], [4]]), np.array([1.0, 0, 2, 3])
-    batches = run_snippets()["Keras1Batches"](3, x, 0 * x, weights)  # of 3 samples and of 1
-    keras1 = (np.mean(x[:3, 0] ** 2 * weights[:3]) / (2 / 3) * 3 + x[3, 0] ** 2 * 3) / 4
-    assert build_identity().evaluate(batches, verbose=0) == pytest.approx(keras1)
+    batches = keras1.Keras1Batches(3, x, 0 * x, weights)  # of 3 samples and of 1
+    expected = (np.mean(x[:3, 0] ** 2 * weights[:3]) / (2 / 3) * 3 + x[3, 0] ** 2 * 3) / 4
+    assert build_identity().evaluate(batches, verbose=0) == pytest.approx(expected)
 
 
 def test_keras1_batches_take_a_tuple_of_targets_and_of_weights():
@@ -513,17 +671,16 @@ def test_keras1_batches_take_a_tuple_of_targets_and_of_weights():
     x, y = np.array([[1.0], [2], [3], [4]]), (np.ones((4, 1)), np.zeros((4, 1)))
     weights = np.array([1.0, 0, 2, 3]), np.array([0.0, 1, 1, 0])
     squares = (x[:, 0] - 1) ** 2, (2 * x[:, 0]) ** 2
-    keras1 = sum(np.sum(s * w) / np.count_nonzero(w) for s, w in zip(squares, weights))
-    batches = run_snippets()["Keras1Batches"]
-    weighted = batches(4, x, y, weights)
-    assert model.evaluate(weighted, verbose=0, return_dict=True)["loss"] == pytest.approx(keras1)
-    unweighted = model.evaluate(batches(4, x, y), verbose=0, return_dict=True)["loss"]
-    assert unweighted == pytest.approx(np.mean(squares) * 2)
+    expected = sum(np.sum(s * w) / np.count_nonzero(w) for s, w in zip(squares, weights))
+    for batch, loss in ((y, weights), expected), ((y,), np.mean(squares) * 2):
+        batches = keras1.Keras1Batches(4, x, *batch)
+        logs = model.evaluate(batches, verbose=0, return_dict=True)
+        assert logs["loss"] == pytest.approx(loss)
 
 
 def test_the_index_of_batches_is_shuffled_again_in_each_epoch_and_new_in_each_fit():
     x, seen = np.arange(7.0)[:, np.newaxis], []
-    batches = run_snippets()["Keras1Batches"](3, x, x)
+    batches = keras1.Keras1Batches(3, x, x)
     shuffle = keras.callbacks.LambdaCallback(on_epoch_begin=batches.shuffle)
 
     class Record(layers.Layer):
@@ -592,7 +749,7 @@ def test_the_samples_of_imdb_can_be_put_into_the_order_of_keras_1(imdb):
     drawn_next = np.random.uniform()
 
     (_, y_train), (x_test, y_test) = imdb.load_data()
-    order = run_snippets()["order_of_test_samples"](4, 11)
+    order = keras1.order_of_test_samples(4, 11)
     assert np.random.uniform() == drawn_next
     np.testing.assert_array_equal(y_train, old_train)
     np.testing.assert_array_equal(y_test[order], old_test)
@@ -629,11 +786,24 @@ def train_and_save(path):
     return model, x
 
 
+@pytest.mark.filterwarnings("ignore:Skipping variable loading")
 @keras_itself
-def test_load_weights_of_a_saved_model_restores_its_optimizer(tmp_path):
-    model, _ = train_and_save(tmp_path / "x.keras")
-    model.load_weights(tmp_path / "x.keras")
-    assert int(model.optimizer.iterations) == 1
+def test_load_weights_leaves_the_optimizer_of_a_new_model_as_it_is(tmp_path):
+    model, x = train_and_save(tmp_path / "x.keras")
+    new = keras.models.clone_model(model)
+    new.compile("adam", "mean_squared_error")
+    new.load_weights(tmp_path / "x.keras")
+    new.fit(x, x, verbose=0)
+    assert int(new.optimizer.iterations) == 1
+
+
+@pytest.mark.parametrize("name, restored", [("x.keras", True), ("x.h5", False)])
+@keras_itself
+def test_load_weights_restores_the_optimizer_of_a_keras_file(tmp_path, name, restored):
+    model, _ = train_and_save(tmp_path / name)
+    before = int(model.optimizer.iterations)
+    model.load_weights(tmp_path / name)
+    assert int(model.optimizer.iterations) == (1 if restored else before)
 
 
 @keras_itself
@@ -642,6 +812,70 @@ def test_a_model_saved_as_h5_cannot_go_on_training(tmp_path):
     loaded = keras.models.load_model(tmp_path / "x.h5")
     with pytest.raises((ValueError, NotImplementedError)):  # the latter in Keras 3.12
         loaded.fit(x, x, verbose=0)
+
+
+def go_on(model, x, y, folder):
+    """Trains, saves and loads a model; returns what it and the loaded one come to in one epoch."""
+    model.fit(x, y, verbose=0, shuffle=False)
+    results = []
+    for each in (save_and_load(model, folder), model):
+        loss = each.fit(x, y, verbose=0, shuffle=False).history["loss"]
+        results.append([loss, *each.get_weights()])
+    return results
+
+
+def test_saved_layers_and_losses_go_on_as_if_they_had_not_been_saved(tmp_path):
+    random = np.random.default_rng(0)
+    x, y = random.integers(0, 9, (20, 3)), np.eye(4)[random.integers(0, 4, 20)]
+    model = keras.Sequential([
+        keras.Input((3,), dtype="int32"),
+        keras1.Keras1Embedding(9, 5),
+        keras1.Keras1BatchNormalization(),
+        keras1.Keras1Bidirectional(keras1.Keras1LSTM(3, return_sequences=True)),
+        keras1.Keras1GRU(3, activation=keras1.keras1_relu),
+        layers.Dense(4, activation="softmax"),
+    ])
+    model.compile("sgd", keras1.keras1_binary_crossentropy)
+    for loaded, kept in zip(*go_on(model, x, y, tmp_path), strict=True):
+        np.testing.assert_array_equal(loaded, kept)
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [keras1.Keras1Adam(decay=0.1), keras1.Keras1Adagrad(), program.Keras1RMSprop()],
+    ids=lambda optimizer: type(optimizer).__name__,
+)
+def test_a_saved_optimizer_goes_on_as_if_it_had_not_been_saved(tmp_path, optimizer):
+    model = keras.Sequential([keras.Input((1,)), layers.Dense(1)])
+    model.compile(optimizer, "mean_squared_error")
+    for loaded, kept in zip(*go_on(model, np.ones((99, 1)), np.ones((99, 1)), tmp_path)):
+        np.testing.assert_array_equal(loaded, kept)
+
+
+def test_the_schedule_of_keras1_nadam_starts_anew_in_a_loaded_model(tmp_path):
+    x = np.ones((4, 1))
+    model = keras.Sequential([keras.Input((1,)), layers.Dense(1)])
+    model.compile(keras1.Keras1Nadam(), "mean_squared_error")
+    model.fit(x, x, epochs=2, verbose=0)
+    loaded = save_and_load(model, tmp_path).optimizer
+    assert int(loaded.iterations) == 2
+    assert [float(product) for product in loaded.products] == [1, 1]
+    np.testing.assert_array_equal(loaded._velocities[0], model.optimizer._velocities[0])
+
+
+def test_the_settings_of_keras1_classes_are_saved(tmp_path):
+    lstm = keras1.Keras1LSTM(1, dropout=0.5, one_mask=True)
+    embedding = keras1.Keras1Embedding(5, 2, dropout=0.25)
+    model = keras.Sequential([keras.Input((3,)), embedding, keras1.Keras1Bidirectional(lstm)])
+    nadam = keras1.Keras1Nadam(0.25, 0.5, 0.75, 1e-3, 0.125)
+    model.compile(nadam, keras1.keras1_binary_crossentropy)
+    loaded = save_and_load(model, tmp_path)
+    assert loaded.layers[0].dropout.rate == 0.25
+    for layer in (loaded.layers[1].forward_layer, loaded.layers[1].backward_layer):
+        assert (layer.one_mask, layer.zero_output_for_mask) == (True, False)
+    nadam = loaded.optimizer
+    values = nadam.learning_rate, nadam.beta_1, nadam.beta_2, nadam.epsilon, nadam.schedule_decay
+    assert [float(value) for value in values] == [0.25, 0.5, 0.75, 1e-3, 0.125]
 
 
 def test_train_gives_a_stateful_program_the_losses_of_fit_on_arrays():
@@ -675,6 +909,12 @@ def test_acc_keeps_its_name_and_accuracy_of_several_labels_is_that_of_the_larges
     history = model.fit(p, y, verbose=0).history
     assert history["acc"] == [np.mean(p.argmax(1) == y.argmax(1))]
     assert history["binary_accuracy"] == pytest.approx([np.mean(np.round(p) == y)])  # as before
+
+
+def test_binary_accuracy_can_have_the_name_of_keras_1():
+    p, y = np.array([[0.9, 0.8, 0.1], [0.2, 0.6, 0.1]]), np.array([[1, 1, 0], [1, 1, 0.0]])
+    model = build_identity((3,), metrics=[keras.metrics.BinaryAccuracy(name="acc")])
+    assert model.fit(p, y, verbose=0).history["acc"] == pytest.approx([np.mean(np.round(p) == y)])
 
 
 @keras_itself
@@ -744,27 +984,28 @@ def test_reduce_lr_on_plateau_ignores_epsilon_and_reduces_an_epoch_earlier():
 
 
 @pytest.mark.parametrize("patience", [1, 2, 3])
-@keras_itself
-def test_a_plateau_with_one_more_epoch_of_patience_and_a_wait_of_1_is_as_before(patience):
-    losses = [5.0, 4, 4, 4, 4, 4, 3, 3, 3, 3, 3, 3, 3, 3, 3]
-    best, wait, rate, keras1_rates = np.inf, 0, 1.0, []
+@pytest.mark.parametrize("cooldown", [0, 2])
+def test_keras1_reduce_lr_on_plateau_reduces_as_keras_1(patience, cooldown):
+    losses = [5.0, 4, 4, 4, 4, 4, 3.9, 3.1, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3]
+    best, wait, cooling, rate, keras1_rates = np.inf, 0, 0, 1.0, []
     for loss in losses:
-        if loss < best:
+        if cooling > 0:
+            cooling, wait = cooling - 1, 0
+        if loss < best - 0.5:
             best, wait = loss, 0
-        else:
+        elif cooling <= 0:
             if wait >= patience:
-                rate, wait = rate / 2, 0
+                rate, wait, cooling = rate / 2, 0, cooldown
             wait += 1
         keras1_rates.append(rate)
 
-    callback = attach(keras.callbacks.ReduceLROnPlateau(patience=patience + 1, factor=0.5))
-    rates = [1.0]
+    settings = dict(patience=patience, epsilon=0.5, cooldown=cooldown)
+    callback = attach(keras1.Keras1ReduceLROnPlateau("val_loss", 0.5, **settings))
+    rates = []
     for epoch, loss in enumerate(losses):
         callback.on_epoch_end(epoch, {"val_loss": loss})
         rates.append(float(callback.model.optimizer.learning_rate))
-        if rates[-1] < rates[-2]:
-            callback.wait = 1
-    assert rates[1:] == keras1_rates
+    assert rates == keras1_rates
 
 
 @keras_itself
