@@ -195,11 +195,11 @@ def print_mse(cos, expected_output, predicted_output, lahead=LAHEAD):
     """Prints the mean squared errors (MSE) of the predictions and of "no change".
 
     "No change" predicts the latest value of each sample (of the first feature, if there are
-    several). On the series of the post its error is far smaller than that of the network, because
-    neighbouring values are almost equal. Both leave out the last samples, which have no target: as
-    many as `lahead`, which must be that of `gen_expected_output`. Takes arrays of shapes (samples,
-    tsteps, 1), (samples, 1) and (samples, 1). Raises ValueError for targets or predictions of
-    another shape.
+    several). On the series of the post its error is far smaller than that of the network, unless
+    that predicts the change (see the README). Both errors leave out the last samples without
+    a target: as many as `lahead`, which must be that of `gen_expected_output`. Takes arrays of
+    shapes (samples, tsteps, 1), (samples, 1) and (samples, 1). Raises ValueError for targets or
+    predictions of another shape.
     """
     arrays = {"expected_output": expected_output, "predicted_output": predicted_output}
     for name, array in arrays.items():
