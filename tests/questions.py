@@ -1,6 +1,6 @@
 """Measures what the README answers with: python tests/questions.py [NAME ...]
 
-The names are state, memory, tsteps and own. All of it takes about two hours on two cores; the
+The names are state, memory, tsteps and own. All of it takes about an hour on two cores; the
 progress is shown on stderr.
 """
 
@@ -147,7 +147,10 @@ def ways_table():
         "next value, ten more epochs at 0.001": dict(look=same_rate),
         "next value, Adam": dict(change=use_adam),
         "next value, amplitude 1": dict(series=dict(amp=1)),
+        "next value, without state, in order": dict(stateful=False),
+        "next value, with state, shuffled": dict(WITHOUT, stateful=True),
         "current value": dict(task=to_current_value),
+        "current value, without state, shuffled": dict(WITHOUT, task=to_current_value),
         "change, ten more epochs at 0.001": dict(change, look=same_rate),
         "change, Adam": dict(change, change=use_adam),
         "change, amplitude 1": dict(change, series=dict(amp=1)),
@@ -319,7 +322,7 @@ def run_recipe(values, seed, season, lag=None):
     """Returns the names that the README's snippets 1 to 7 define; sets the lag if it is given."""
     code = "\n".join(get_snippets("Your own series")[:7])
     changes = {
-        "(?m)^values = .*": "",
+        "(?m)^values = 20.*": "",
         r"seed\(1\)": f"seed({seed})",
         "season = 1 ": f"season = {season} ",
     }
