@@ -757,6 +757,14 @@ def test_the_samples_of_imdb_can_be_put_into_the_order_of_keras_1(imdb):
 
 
 @keras_itself
+def test_fit_takes_the_batches_of_a_generator_in_order():
+    x = np.array([[1.0], [2], [4], [8]])
+    batches = ((x[k : k + 1], 0 * x[:1]) for k in range(4))
+    history = build_identity().fit(batches, steps_per_epoch=2, epochs=2, verbose=0).history
+    assert history["loss"] == pytest.approx([(1 + 4) / 2, (16 + 64) / 2])
+
+
+@keras_itself
 def test_the_loss_of_each_output_is_a_plain_mean_of_batches():
     model = build_two_outputs()
     x = np.array([[1.0], [1], [1], [3]])  # batches of 3 and 1
@@ -784,6 +792,33 @@ def train_and_save(path):
     model.save(path)
     model.fit(x, x, verbose=0)
     return model, x
+
+
+@pytest.mark.parametrize(
+    "ending, weights_only, taken",
+    [
+        (".keras", False, True),
+        (".h5", False, True),
+        (".weights.h5", True, True),
+        (".hdf5", False, False),
+        (".h5", True, False),
+    ],
+)
+@keras_itself
+def test_the_file_of_a_checkpoint_has_a_given_ending(tmp_path, ending, weights_only, taken):
+    x, model = np.ones((2, 1)), build_identity()
+
+    def fit():
+        path = tmp_path / ("{epoch}" + ending)
+        checkpoint = keras.callbacks.ModelCheckpoint(path, save_weights_only=weights_only)
+        model.fit(x, x, verbose=0, callbacks=[checkpoint])
+
+    if not taken:
+        with pytest.raises(ValueError, match="must end in"):
+            fit()
+        return
+    fit()
+    assert [path.name for path in tmp_path.iterdir()] == ["1" + ending]
 
 
 @pytest.mark.filterwarnings("ignore:Skipping variable loading")
@@ -948,6 +983,14 @@ def attach(callback):
     callback.set_model(model)
     callback.on_train_begin()
     return callback
+
+
+@keras_itself
+def test_the_history_of_the_rate_has_the_new_name():
+    callback = attach(keras.callbacks.ReduceLROnPlateau())
+    logs = {"val_loss": 1.0}
+    callback.on_epoch_end(0, logs)
+    assert logs["learning_rate"] == 1 and "lr" not in logs
 
 
 @pytest.mark.parametrize("patience", [0, 1, 2, 3])
