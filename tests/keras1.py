@@ -36,9 +36,10 @@ register = keras.saving.register_keras_serializable("keras1")
 def gates(inputs, units, count, gpu=False, draw=draw_glorot_uniform):
     """Draws the kernel and the recurrent kernel of an LSTM (count 4) or a GRU (count 3).
 
-    Returns arrays of shapes (inputs, count * units) and (units, count * units). `gpu` is for
-    consume_less="gpu", which drew all gates at once (recurrent.py, `build`); `draw` is another
-    function for an `init` that is not "glorot_uniform".
+    Returns arrays of shapes (inputs, count * units) and (units, count * units), whose columns are
+    the gates in the order of drawing: i, f, c, o or z, r, h. Both are drawn by `draw`, the `init`
+    of the layer. `gpu` is for consume_less="gpu", which drew all gates at once, and the recurrent
+    kernel by "orthogonal" (recurrent.py, `build`).
     """
     if gpu:
         return [draw(inputs, count * units), orthogonal(units, count * units)]
@@ -72,7 +73,8 @@ class Keras1Embedding(keras.layers.Embedding):
     """An Embedding whose `dropout` drops tokens: one mask over the vocabulary for a batch.
 
     The gradient of an Embedding of Keras 3 has an entry for each occurrence of a token, and the
-    optimizers square or clip these entries before they add them. A regularizer of 0 adds them.
+    optimizers square or clip these entries before they add them. A regularizer of 0 makes the
+    gradient dense, so that they are added first.
     """
 
     def __init__(self, *sizes, dropout=0.0, embeddings_regularizer=None, **settings):
@@ -109,7 +111,7 @@ class Keras1Recurrent:
     all, as with consume_less="gpu" (recurrent.py, `get_constants`).
     """
 
-    def __init__(self, units, one_mask=False, **settings):
+    def __init__(self, units, *, one_mask=False, **settings):
         usual = dict(activation=keras1_tanh, recurrent_activation=keras1_hard_sigmoid)
         rates = settings.get("dropout", 0), settings.get("recurrent_dropout", 0)
         settings["implementation"] = 1 if any(rates) else 2  # 1 has a mask for each gate
@@ -157,8 +159,8 @@ class Keras1Bidirectional(keras.layers.Bidirectional):
 
 # -------------------------------------------- Losses --------------------------------------------
 
-# Keras 3 takes the logits of a softmax or sigmoid for those that fit the loss, and does not clip.
-# A product hides where the probabilities come from.
+# Keras 3 attaches the logits to the output of a softmax or sigmoid, and computes each of these
+# losses from them, without clipping. A product has no logits attached.
 
 
 @register
@@ -187,8 +189,8 @@ class Decay:
         pass
     """
 
-    def __init__(self, learning_rate, *arguments, decay=0.0, **settings):
-        super().__init__(learning_rate, *arguments, **settings)
+    def __init__(self, *arguments, decay=0.0, **settings):
+        super().__init__(*arguments, **settings)
         self.decay = decay
 
     def update_step(self, gradient, variable, learning_rate):
@@ -206,7 +208,7 @@ class Keras1Adam(Decay, keras.optimizers.Adam):
     def __init__(
         self, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-8, decay=0.0, **settings
     ):
-        betas = float(np.float32(beta_1)), float(np.float32(beta_2))  # 1 - beta is then as it was
+        betas = float(np.float32(beta_1)), float(np.float32(beta_2))  # as Keras 1.2.2 holds them
         super().__init__(learning_rate, *betas, epsilon, decay=decay, **settings)
 
 
@@ -324,7 +326,7 @@ class Keras1ReduceLROnPlateau(keras.callbacks.ReduceLROnPlateau):
         before = float(self.model.optimizer.learning_rate)
         super().on_epoch_end(epoch, logs)
         if float(self.model.optimizer.learning_rate) < before:
-            self.wait = 1
+            self.wait = 1  # Keras 1.2.2 counts the epoch of a reduction
 
 
 def order_of_test_samples(n_train, n_test):
