@@ -360,24 +360,23 @@ def own_series_row(name):
         runs[0][key] for key in ("n", "lag", "horizon", "series", "future", "expected")
     ]
 
-    def mse_of_guess(each, truth):
-        if each == 0:
-            return np.mean((series[:n].mean() - truth) ** 2)
-        if truth is expected:
-            return np.mean((series[n - each : -each] - truth) ** 2)
-        return np.mean((np.resize(series[-each:], horizon) - truth) ** 2)
+    def get_mses(predicted, forecast):
+        return np.array([np.mean((predicted - expected) ** 2), np.mean((forecast - future) ** 2)])
 
-    guesses = {0, 1, season}
-    bests = [min(mse_of_guess(each, truth) for each in guesses) for truth in (expected, future)]
+    mean_of_first = series[:n].mean()
+    mses_of_guesses = [get_mses(mean_of_first, mean_of_first)]
+    for each in {1, season}:
+        repeated = np.resize(series[-each:], horizon)
+        mses_of_guesses.append(get_mses(series[n - each : -each], repeated))
+    best = np.min(mses_of_guesses, axis=0)  # of the prediction, and of the forecast
 
     def compare(predicted, forecast):
-        errors = predicted - expected, forecast - future
-        return [np.mean(error**2) / best for error, best in zip(errors, bests)]
+        return get_mses(predicted, forecast) / best
 
     ratios = [compare(run["predicted"], run["forecast"]) for run in runs]
     mean = [np.mean([run[key] for run in runs], axis=0) for key in ("predicted", "forecast")]
     cells = [*np.max(ratios, axis=0), *compare(*mean)]
-    cells += compare(*autoregression(series, n, horizon, season))
+    cells += [*compare(*autoregression(series, n, horizon, season))]
     if season not in (1, lag):
         runs = [run_recipe(values, seed, season, lag=season) for seed in FEW]
         ratios = [compare(run["predicted"], run["forecast"]) for run in runs]
